@@ -1,0 +1,11 @@
+"""The base of every settings model: frozen data that refuses keys it does not know."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Settings(BaseModel):
+    """Immutable settings: hashed for identity, pickled to workers, logged and compared as data."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
