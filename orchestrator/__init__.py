@@ -1,0 +1,1 @@
+"""How experiments run: Ray, the store, records, MLflow, leaderboards and the command line."""

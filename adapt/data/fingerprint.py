@@ -1,0 +1,46 @@
+"""A data set's identity: what a task's key holds in place of a path."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+from adapt.data.layout import list_frames
+from adapt.data.settings import DatasetSettings
+
+
+def fingerprint(settings: DatasetSettings, root: Path, require_labels: bool = True) -> str:
+    """Summarise which files a choice of frames reads, from their names and sizes.
+
+    The folder's own path and the files' times do not matter, so a data set may be moved or copied. Contents are not
+    read: an edit that leaves a file's size as it was is not seen. `resize` is not part of it: a task holds it itself.
+
+    Args:
+        settings: Type, split and subset.
+        root: The data set's own folder.
+        require_labels: See `list_frames`; by default a data set that is not prepared is found out here.
+
+    Returns:
+        64 hexadecimal digits (SHA-256) over type, split, subset and, for each frame, the relative path and size in
+        bytes of its image and of its label (null where it has none).
+
+    Raises:
+        SpecError: The type, split or subset does not exist.
+        PrerequisiteError: The folder is missing or empty, or images and labels do not pair up.
+    """
+    # One file a line, so that no list of 25,000 rows is built twice in memory.
+    digest = hashlib.sha256()
+    digest.update(_line([settings.type, sorted(settings.splits), sorted(settings.subset)]))
+    for frame in list_frames(settings, root, require_labels):
+        row: list[str | int | None] = [frame.image.relative_to(root).as_posix(), frame.image.stat().st_size]
+        if frame.label is None:
+            row += [None, None]
+        else:
+            row += [frame.label.relative_to(root).as_posix(), frame.label.stat().st_size]
+        digest.update(_line(row))
+    return digest.hexdigest()
+
+
+def _line(values: object) -> bytes:
+    return (json.dumps(values, ensure_ascii=True, separators=(",", ":")) + "\n").encode("ascii")

@@ -1,0 +1,134 @@
+"""How a whole scene is drawn: sky and ground first, then every thing from far to near."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+
+from adapt.data.miniature.canvas import NEAR, Canvas
+from adapt.data.miniature.figure import DRAW_FIGURE
+from adapt.data.miniature.furniture import DRAW_FURNITURE
+from adapt.data.miniature.scene import LINE_KINDS, Scene, Street, Thing, Tone, Verge
+from adapt.data.miniature.vehicle import DRAW_VEHICLE
+
+FAR: Final = 150.0
+"""Depth in metres at which the street ends; ours."""
+
+WIDE: Final = 90.0
+"""Half the width in metres of the drawn ground; ours."""
+
+PLAIN: Final[Tone] = (0.5, 0.5, 0.5)
+
+DRAW: Final[dict[str, Callable[[Canvas, Thing], None]]] = {**DRAW_FURNITURE, **DRAW_VEHICLE, **DRAW_FIGURE}
+
+
+def draw_scene(scene: Scene, width: int, height: int) -> Canvas:
+    """Draw a scene.
+
+    Args:
+        scene: The scene.
+        width: Columns of the canvas.
+        height: Rows of the canvas.
+
+    Returns:
+        The canvas: every pixel holds the number of the surface that is seen there.
+    """
+    canvas = Canvas(scene.view, width, height)
+    _draw_sky(canvas, scene)
+    _draw_ground(canvas, scene.street)
+    lines = [thing for thing in scene.things if thing.kind in LINE_KINDS]
+    others = [thing for thing in scene.things if thing.kind not in LINE_KINDS]
+    for group in (lines, others):
+        for thing in sorted(group, key=_draw_order):
+            if NEAR < canvas.depth(thing.z + thing.length) and canvas.depth(thing.z) < FAR:
+                DRAW[thing.kind](canvas, thing)
+    if scene.has_bonnet:
+        _draw_bonnet(canvas)
+    return canvas
+
+
+def _draw_order(thing: Thing) -> tuple[float, float]:
+    return (-thing.z, -abs(thing.x))
+
+
+def _draw_sky(canvas: Canvas, scene: Scene) -> None:
+    street = scene.street
+    canvas.index[:] = canvas.surface("sky", scene.sky, (0.0, 0.0, 0.0))
+    width, height = canvas.width, canvas.height
+    for column, row, extent in scene.clouds:
+        surface = canvas.surface("cloud", scene.sky, (0.0, 0.0, 0.0))
+        for shift, size in ((-0.5, 0.6), (0.0, 1.0), (0.6, 0.7)):
+            angles = np.linspace(0, 2 * np.pi, 14, endpoint=False)
+            x = (column + shift * extent) * width + np.cos(angles) * size * extent * 0.6 * width
+            y = row * height + np.sin(angles) * size * extent * 0.18 * width
+            canvas.fill(np.stack([x, y], 1)[None], surface)
+    segment = 2 * WIDE / len(street.skyline)
+    for number, level in enumerate(street.skyline):
+        left = -WIDE + number * segment
+        tone = (level, level, street.tone[0])
+        part = "hill" if street.green_end or number % 3 == 0 else "skyline"
+        tall = 4.0 + 9.0 * level if part == "hill" else 7.0 + 14.0 * level
+        canvas.front((left, left + segment), (0.0, tall), canvas.view.z + FAR, part, tone)
+
+
+def _draw_ground(canvas: Canvas, street: Street) -> None:
+    start = canvas.view.z
+    end = start + FAR
+    for sign, verge in ((-1, street.left), (1, street.right)):
+        _draw_verge(canvas, street, verge, sign, (start, end))
+    half = street.half_width
+    canvas.flat((-half, half), (start, end), "road", street.tone)
+    for z in np.arange(np.floor(start / 17) * 17, start + 60, 17):
+        offset = np.sin(z * 12.9898 + street.tone[1] * 50) * (half - 1.5)
+        canvas.flat((offset - 1.1, offset + 1.1), (z + 3, z + 8), "patch", street.tone)
+    if street.crossing is not None:
+        canvas.flat((-WIDE, WIDE), (street.crossing, street.crossing + 9.0), "road", street.tone)
+    _draw_marks(canvas, street, (start, end))
+
+
+def _draw_verge(canvas: Canvas, street: Street, verge: Verge, sign: int, z: tuple[float, float]) -> None:
+    kerb = street.half_width
+    walk, grass = kerb + verge.sidewalk, kerb + verge.sidewalk + verge.grass
+    beyond = "terrain" if verge.is_open else "sidewalk"
+    canvas.flat(_span(sign, grass, WIDE), z, beyond, street.tone)
+    if verge.grass > 0:
+        canvas.flat(_span(sign, walk, grass), z, "terrain", street.tone)
+        for near in np.arange(np.floor(z[0] / 5) * 5, z[0] + 45, 5):
+            wobble = 0.5 + 0.4 * np.sin(near * 7.7)
+            canvas.flat(_span(sign, walk + wobble * verge.grass * 0.6, walk + 0.9 * verge.grass), (near, near + 2), "tuft", street.tone)
+    canvas.flat(_span(sign, kerb, walk), z, "sidewalk", street.tone)
+    for near in np.arange(np.floor(z[0] / 2) * 2, z[0] + 24, 2.0):
+        canvas.flat(_span(sign, kerb, walk), (near, near + 0.1), "joint", street.tone)
+    canvas.flat(_span(sign, kerb - 0.05, kerb + 0.25), z, "kerb", street.tone)
+
+
+def _span(sign: int, inner: float, outer: float) -> tuple[float, float]:
+    return (inner, outer) if sign > 0 else (-outer, -inner)
+
+
+def _draw_marks(canvas: Canvas, street: Street, z: tuple[float, float]) -> None:
+    start, end = z
+    if street.rails:
+        for x in (-street.lane_width / 2 - 0.75, -street.lane_width / 2 + 0.6):
+            canvas.flat((x, x + 0.15), (start, end), "rail", street.tone)
+    if street.marks:
+        edge = street.lanes * street.lane_width
+        lines = [lane * street.lane_width for lane in range(1 - street.lanes, street.lanes)]
+        for x in lines:
+            for near in np.arange(np.floor(start / 8) * 8, start + 72, 8.0):
+                canvas.flat((x - 0.09, x + 0.09), (near, near + 4.0), "lane", street.tone)
+        for x in (-edge + 0.1, edge - 0.25):
+            canvas.flat((x, x + 0.15), (start, end), "lane", street.tone)
+    if street.zebra is not None:
+        for x in np.arange(-street.half_width + 0.4, street.half_width - 0.5, 1.0):
+            canvas.flat((x, x + 0.5), (street.zebra, street.zebra + 3.0), "lane", street.tone)
+
+
+def _draw_bonnet(canvas: Canvas) -> None:
+    angles = np.linspace(np.pi, 2 * np.pi, 24)
+    x = (0.5 + 0.62 * np.cos(angles)) * canvas.width
+    y = (1.0 + 0.085 * np.sin(angles)) * canvas.height
+    outline = np.concatenate([np.stack([x, y], 1), [[1.2 * canvas.width, canvas.height + 4.0], [-0.2 * canvas.width, canvas.height + 4.0]]])
+    canvas.fill(outline[None], canvas.surface("bonnet", PLAIN, (0.0, 0.0, 0.5)))

@@ -1,0 +1,111 @@
+"""From an image to logits: normalise, pad, run the whole image through the network, crop, resize."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+# Backbones that fail on, or misalign, sides that are no multiple of these; the others take any size. Found by running
+# the networks of mmsegmentation on odd sizes; UNet's is the product of its downsampling steps (mmseg/models/backbones/unet.py).
+_SIZE_DIVISORS = {"UNet": 16, "ERFNet": 8}
+
+
+def to_tensor(model: nn.Module, image: NDArray[np.uint8]) -> Tensor:
+    """Normalise an image as the network's data preprocessor does.
+
+    mmsegmentation reads BGR files and swaps them when its preprocessor says so (`bgr_to_rgb`, the usual case): such a
+    network sees RGB, and mean and std are RGB. One without the swap sees BGR, so our RGB image is swapped for it.
+
+    Args:
+        model: The network, with its `data_preprocessor`.
+        image: (H, W, 3) uint8, RGB.
+
+    Returns:
+        (1, 3, H, W) float32 on the network's device.
+    """
+    preprocessor: Any = model.data_preprocessor
+    device = next(model.parameters()).device
+    pixels = image if preprocessor.channel_conversion else image[..., ::-1]
+    batch = torch.from_numpy(np.ascontiguousarray(pixels)).to(device).permute(2, 0, 1).float()  # (3, H, W)
+    if preprocessor._enable_normalize:
+        batch = (batch - preprocessor.mean.to(device)) / preprocessor.std.to(device)
+    return batch.unsqueeze(0).contiguous()
+
+
+def predict_logits(model: nn.Module, image: NDArray[np.uint8], resize: tuple[int, int] | None = None) -> Tensor:
+    """Predict the logits of one image, without gradients, in the mode (train or eval) that the network is in.
+
+    Args:
+        model: The network.
+        image: (H, W, 3) uint8, RGB.
+        resize: (width, height) at which the network sees the image (bilinear); None: its own size.
+
+    Returns:
+        (K, H, W) float32 at the image's own size, on the network's device.
+    """
+    height, width = image.shape[:2]
+    seen = image if resize is None else np.asarray(cv2.resize(image, resize, interpolation=cv2.INTER_LINEAR), np.uint8)
+    with torch.no_grad():
+        logits = forward_logits(model, to_tensor(model, seen))
+        return _resize(logits, (height, width))[0].float()
+
+
+def forward_logits(model: nn.Module, batch: Tensor) -> Tensor:
+    """Run the network on a batch, with gradients if they are enabled.
+
+    Args:
+        model: The network; its layers run in the mode (train or eval) that they are in.
+        batch: (N, 3, H, W) float32, normalised.
+
+    Returns:
+        (N, K, H, W) logits at the size of the batch.
+    """
+    network: Any = model
+    height, width = batch.shape[-2:]
+    divisor = find_size_divisor(model)
+    padded = F.pad(batch, (0, -width % divisor, 0, -height % divisor))  # right and bottom, with the mean colour
+    size = tuple(padded.shape[-2:])
+    meta = {"ori_shape": size, "img_shape": size, "pad_shape": size, "padding_size": [0, 0, 0, 0]}
+    with _prediction_branch(model):
+        logits = network.encode_decode(padded, [dict(meta) for _ in range(len(padded))])
+    return _resize(logits, size)[..., :height, :width]
+
+
+def find_size_divisor(model: nn.Module) -> int:
+    """Find the number that the sides of the network's input must be multiples of; 1 where any size will do."""
+    network: Any = model
+    configured = (getattr(network.data_preprocessor, "test_cfg", None) or {}).get("size_divisor")
+    return int(configured or _SIZE_DIVISORS.get(type(network.backbone).__name__, 1))
+
+
+@contextlib.contextmanager
+def _prediction_branch(model: nn.Module) -> Iterator[None]:
+    """Let a network in train mode give its prediction alone.
+
+    Some (DDRNet, PIDNet) return their auxiliary outputs too when `training` is set on the backbone or the head itself.
+    Only these two flags are lowered; the layers inside (batch norm, dropout) keep their mode.
+    """
+    parts = [part for name in ("backbone", "decode_head") if isinstance(part := getattr(model, name, None), nn.Module)]
+    modes = [part.training for part in parts]
+    for part in parts:
+        part.training = False
+    try:
+        yield
+    finally:
+        for part, mode in zip(parts, modes, strict=True):
+            part.training = mode
+
+
+def _resize(logits: Tensor, size: tuple[int, ...]) -> Tensor:
+    """Resize (N, K, h, w) logits to `size`, bilinear with align_corners=False."""
+    if tuple(logits.shape[-2:]) == tuple(size):
+        return logits
+    return F.interpolate(logits, size=tuple(size), mode="bilinear", align_corners=False)

@@ -1,0 +1,140 @@
+"""Intervals of mIoU over the choice of images, by the percentile bootstrap (Efron & Tibshirani 1993, chapter 13).
+
+A resample draws as many images as there are, with replacement, and merges their confusion counts: its score is that of a
+set, not a mean over images.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adapt.scores.confusion import check_confusion
+
+RESAMPLES = 1000  # ours, chosen as usual for 95% intervals
+
+
+class Interval(NamedTuple):
+    """A score with the bounds between which most resamples fall.
+
+    Attributes:
+        estimate: The score of the images as they are.
+        low: Lower bound.
+        high: Upper bound.
+    """
+
+    estimate: float
+    low: float
+    high: float
+
+
+def bootstrap_miou(
+    confusions: NDArray[np.int64], seed: int, resamples: int = RESAMPLES, confidence: float = 0.95
+) -> Interval:
+    """Give the mIoU of a set of images with its interval over the choice of images.
+
+    Args:
+        confusions: (N, K, K) integers, the counts of each image; rows are labels, columns predictions.
+        seed: Seed of the resampling; equal seeds give equal intervals.
+        resamples: Number of resamples, 1 or more.
+        confidence: Share of the resamples inside the interval, in (0, 1).
+
+    Returns:
+        mIoU in [0, 1] and its bounds.
+
+    Raises:
+        ValueError: If the counts have another shape, hold no pixel or are below 0, or an argument is out of range.
+
+    Example:
+        >>> counts = np.array([[[9, 1], [0, 10]], [[5, 5], [0, 10]]])
+        >>> interval = bootstrap_miou(counts, seed=0)
+        >>> [round(value, 3) for value in interval]
+        [0.735, 0.583, 0.905]
+    """
+    counts = check_confusion(confusions, ndim=3)
+    weights = _resample(len(counts), seed, resamples)
+    return _interval(_miou(counts, weights), _estimate(counts), confidence)
+
+
+def bootstrap_difference(
+    first: NDArray[np.int64],
+    second: NDArray[np.int64],
+    seed: int,
+    resamples: int = RESAMPLES,
+    confidence: float = 0.95,
+) -> Interval:
+    """Give the mIoU of one model minus that of another on the same images, with its interval.
+
+    Both models see the same resamples, so that what makes an image hard for both cancels. Where the interval contains 0
+    the two cannot be told apart.
+
+    Args:
+        first: (N, K, K) integers, the counts of each image under the first model.
+        second: The same of the second model; image by image in the same order.
+        seed: Seed of the resampling; equal seeds give equal intervals.
+        resamples: Number of resamples, 1 or more.
+        confidence: Share of the resamples inside the interval, in (0, 1).
+
+    Returns:
+        The difference in [-1, 1] and its bounds.
+
+    Raises:
+        ValueError: As `bootstrap_miou`, or if the two differ in shape or in the labelled pixels of an image.
+
+    Example:
+        >>> first = np.array([[[9, 1], [0, 10]], [[5, 5], [0, 10]]])
+        >>> second = np.array([[[8, 2], [0, 10]], [[4, 6], [0, 10]]])
+        >>> interval = bootstrap_difference(first, second, seed=0)
+        >>> interval.low > 0  # the first is better on both images
+        True
+    """
+    counts, others = check_confusion(first, ndim=3), check_confusion(second, ndim=3)
+    if counts.shape != others.shape:
+        raise ValueError(f"paired counts differ in shape: {counts.shape} and {others.shape}")
+    unequal = np.flatnonzero((counts.sum(axis=2) != others.sum(axis=2)).any(axis=1))
+    if unequal.size:
+        raise ValueError(
+            f"{unequal.size} images, the first at index {unequal[0]}, have different labelled pixels in the two counts: "
+            "a paired comparison needs the same images in the same order"
+        )
+    weights = _resample(len(counts), seed, resamples)
+    scores = _miou(counts, weights) - _miou(others, weights)
+    return _interval(scores, _estimate(counts) - _estimate(others), confidence)
+
+
+def _resample(images: int, seed: int, resamples: int) -> NDArray[np.float64]:
+    """Draw (resamples, images): how often each image occurs in each resample."""
+    if resamples < 1:
+        raise ValueError(f"resamples must be 1 or more, got {resamples}")
+    if images < 1:
+        raise ValueError("there are no images to resample")
+    drawn = np.random.default_rng(seed).integers(images, size=(resamples, images))
+    cells = drawn + images * np.arange(resamples)[:, None]
+    return np.bincount(cells.ravel(), minlength=resamples * images).reshape(resamples, images).astype(np.float64)
+
+
+def _miou(counts: NDArray[np.int64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Score each resample: (R,) float64, nan for one in which no pixel counts. Exact up to 2**53 pixels."""
+    intersection = weights @ np.diagonal(counts, axis1=1, axis2=2).astype(np.float64)  # (R, K)
+    union = weights @ (counts.sum(axis=1) + counts.sum(axis=2)).astype(np.float64) - intersection
+    iou = np.divide(intersection, union, out=np.zeros_like(union), where=union > 0)
+    classes = (union > 0).sum(axis=1)
+    scores = np.full(len(iou), np.nan)
+    np.divide(iou.sum(axis=1), classes, out=scores, where=classes > 0)
+    return scores
+
+
+def _estimate(counts: NDArray[np.int64]) -> float:
+    return float(_miou(counts, np.ones((1, len(counts))))[0])
+
+
+def _interval(scores: NDArray[np.float64], estimate: float, confidence: float) -> Interval:
+    if not 0.0 < confidence < 1.0:
+        raise ValueError(f"confidence must lie in (0, 1), got {confidence}")
+    if np.isnan(estimate):
+        raise ValueError("the counts hold no pixel: every label is ignored")
+    tail = (1.0 - confidence) / 2.0
+    low, high = np.nanquantile(scores, [tail, 1.0 - tail])
+    return Interval(estimate, float(low), float(high))

@@ -1,0 +1,1 @@
+"""Training in one process through mmengine's Runner: the same result however often it is interrupted."""

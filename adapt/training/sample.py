@@ -1,0 +1,104 @@
+"""From a frame to what a segmentor's data preprocessor takes; the labelled training set."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from adapt.data.layout import Frame
+from adapt.data.reading import read_frame, read_image
+from adapt.data.settings import DatasetSettings
+from adapt.openmmlab import PixelData, SegDataSample
+from adapt.training.augment import Image, Label, augment
+from adapt.training.randomness import Purpose, draw_generator
+from adapt.training.sampler import pick_shuffled
+from adapt.training.settings import AugmentSettings
+
+
+class LabelledDataset(Dataset[dict[str, Any]]):
+    """Labelled samples by position in the endless training stream; equal positions give equal samples."""
+
+    def __init__(self, frames: Sequence[Frame], dataset: DatasetSettings, settings: AugmentSettings, seed: int) -> None:
+        self.frames = frames
+        self.dataset = dataset
+        self.settings = settings
+        self.seed = seed
+
+    def __getitem__(self, position: int) -> dict[str, Any]:
+        """Read, resize, crop, flip and pack the frame that comes at `position`."""
+        frame = self.frames[pick_shuffled(self.seed, position, len(self.frames))]
+        image, label = read_labelled(frame, self.dataset)
+        generator = draw_generator(self.seed, Purpose.SOURCE, position)
+        return pack(frame, *augment(image, label, self.settings, generator))
+
+
+def read_labelled(frame: Frame, dataset: DatasetSettings) -> tuple[Image, Label]:
+    """Read a frame and its label and bring both to the data set's size.
+
+    Args:
+        frame: A frame with a label.
+        dataset: The settings it was listed with.
+
+    Returns:
+        (H, W, 3) uint8 RGB and (H, W) uint8 train ids, 255 ignored.
+    """
+    image, label = read_frame(frame, dataset)
+    return resize(image, dataset.resize, cv2.INTER_LINEAR), resize(label, dataset.resize, cv2.INTER_NEAREST)
+
+
+def read_unlabelled(frame: Frame, dataset: DatasetSettings) -> Image:
+    """Read a frame's image alone, at the data set's size; its label is not opened.
+
+    Args:
+        frame: Any frame.
+        dataset: The settings it was listed with.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+    """
+    return resize(read_image(frame.image), dataset.resize, cv2.INTER_LINEAR)
+
+
+def resize(pixels: Image, size: tuple[int, int] | None, interpolation: int) -> Image:
+    """Bring an image or a label to the largest size of its own shape that fits into `size`.
+
+    Keeping the ratio is what DAFormer does: GTA's 1914x1052 become 1280x704 with (1280, 720).
+
+    Args:
+        pixels: (H, W, 3) or (H, W) uint8.
+        size: (width, height), or None to leave the pixels as they are.
+        interpolation: OpenCV's; nearest for labels.
+
+    Returns:
+        As `pixels`, of the new size, each side rounded to the nearest pixel.
+    """
+    height, width = pixels.shape[:2]
+    if size is None:
+        return pixels
+    scale = min(size[0] / width, size[1] / height)
+    scaled = (int(width * scale + 0.5), int(height * scale + 0.5))
+    return pixels if scaled == (width, height) else cv2.resize(pixels, scaled, interpolation=interpolation)
+
+
+def pack(frame: Frame, image: Image, label: Label | None) -> dict[str, Any]:
+    """Pack a sample as mmsegmentation's `PackSegInputs` does: its preprocessors expect BGR.
+
+    Args:
+        frame: Where the sample comes from.
+        image: (H, W, 3) uint8 RGB.
+        label: (H, W) uint8 train ids, or None.
+
+    Returns:
+        `inputs`, a (3, H, W) uint8 BGR tensor, and `data_samples`, whose `gt_sem_seg` is (1, H, W) int64 if there is a
+        label.
+    """
+    sample = SegDataSample(metainfo={"img_path": str(frame.image), "img_shape": image.shape[:2]})
+    if label is not None:
+        sample.gt_sem_seg = PixelData(data=torch.from_numpy(label.astype(np.int64))[None])
+    pixels = np.ascontiguousarray(image[..., ::-1].transpose(2, 0, 1))  # (3, H, W) BGR
+    return {"inputs": torch.from_numpy(pixels), "data_samples": sample}

@@ -1,0 +1,85 @@
+"""What a training run may be told: optimiser, schedule, augmentation and length; free of torch for the planner."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from adapt.settings import Settings
+
+
+class OptimizerSettings(Settings):
+    """The optimiser and the groups that its parameters fall into.
+
+    The defaults are DAFormer's: AdamW, lr 6e-5, betas (0.9, 0.999), weight decay 0.01, decode head lr x10, no decay of
+    norm layers (`configs/_base_/schedules/adamw.py` and `configs/_base_/uda/*` of lhoyer/DAFormer).
+
+    Attributes:
+        type: `adamw` or `sgd`.
+        lr: Learning rate of the backbone after warm-up.
+        betas: AdamW's two decay rates; SGD ignores them.
+        weight_decay: Decay of every parameter outside the norm layers.
+        momentum: SGD's momentum; 0.9 is mmseg's `schedule_40k.py`. AdamW ignores it.
+        head_lr_multiplier: Factor on `lr` for decode and auxiliary heads.
+        norm_decay_multiplier: Factor on `weight_decay` for norm layers.
+    """
+
+    type: Literal["adamw", "sgd"] = "adamw"
+    lr: float = Field(default=6e-5, gt=0)
+    betas: tuple[float, float] = (0.9, 0.999)
+    weight_decay: float = Field(default=0.01, ge=0)
+    momentum: float = Field(default=0.9, ge=0, lt=1)
+    head_lr_multiplier: float = Field(default=10.0, gt=0)
+    norm_decay_multiplier: float = Field(default=0.0, ge=0)
+
+
+class ScheduleSettings(Settings):
+    """Linear warm-up times polynomial decay to zero, as in DAFormer (`poly_lr_with_warmup`: 1500, 1e-6, power 1).
+
+    Attributes:
+        warmup_iterations: Length of the warm-up; 0 turns it off.
+        warmup_ratio: Factor on the learning rate at iteration 0.
+        power: Exponent of the polynomial decay.
+    """
+
+    warmup_iterations: int = Field(default=1500, ge=0)
+    warmup_ratio: float = Field(default=1e-6, gt=0, le=1)
+    power: float = Field(default=1.0, ge=0)
+
+
+class AugmentSettings(Settings):
+    """Random crop and flip.
+
+    Attributes:
+        crop: (width, height) in pixels of the (resized) image, or None for the whole image. 512x512 is DAFormer's.
+        flip: Probability of a left-right flip.
+        cat_max_ratio: A crop in which one class covers this share or more is drawn again, ten times at most (mmseg's
+            `RandomCrop`). Used where labels are known, never on a target domain. 1.0 turns it off.
+    """
+
+    crop: tuple[int, int] | None = (512, 512)
+    flip: float = Field(default=0.5, ge=0, le=1)
+    cat_max_ratio: float = Field(default=0.75, gt=0, le=1)
+
+
+class TrainSettings(Settings):
+    """One training run.
+
+    Attributes:
+        iterations: Optimiser steps in all.
+        batch_size: Images of each domain in one step.
+        optimizer: See `OptimizerSettings`.
+        schedule: See `ScheduleSettings`.
+        augment: See `AugmentSettings`.
+        checkpoint_interval: Iterations between two resume points.
+        log_interval: Iterations between two calls of `on_step`; 50 is DAFormer's.
+    """
+
+    iterations: int = Field(default=40_000, gt=0)
+    batch_size: int = Field(default=2, gt=0)
+    optimizer: OptimizerSettings = OptimizerSettings()
+    schedule: ScheduleSettings = ScheduleSettings()
+    augment: AugmentSettings = AugmentSettings()
+    checkpoint_interval: int = Field(default=1000, gt=0)
+    log_interval: int = Field(default=50, gt=0)

@@ -1,0 +1,54 @@
+"""The mIoU of a stream by cell and round, its mean, and its drift over the rounds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adapt.scores.confusion import mean_iou
+
+
+@dataclass(frozen=True)
+class StreamSummary:
+    """mIoU in [0, 1]; None wherever a cell that it needs holds no labelled pixel.
+
+    Attributes:
+        cells: by (round, domain), from the cell's own confusion matrix.
+        rounds: by round, the mean over its domains, as in published tables.
+        mean: over the rounds.
+        drift: last round minus first round; negative where the method forgets. 0 with one round.
+    """
+
+    cells: dict[tuple[int, str], float | None]
+    rounds: dict[int, float | None]
+    mean: float | None
+    drift: float | None
+
+
+def summarise(cells: Mapping[tuple[int, str], NDArray[np.int64]]) -> StreamSummary:
+    """Summarise the confusion matrices of a stream's cells.
+
+    Args:
+        cells: (round, domain) -> confusion int64 (K, K); not empty.
+
+    Returns:
+        The scores.
+    """
+    miou = {cell: mean_iou(confusion) for cell, confusion in cells.items()}
+    rounds = {
+        round_: _mean(value for (cell_round, _), value in miou.items() if cell_round == round_)
+        for round_ in sorted({round_ for round_, _ in miou})
+    }
+    first, last = rounds[min(rounds)], rounds[max(rounds)]
+    drift = None if first is None or last is None else last - first
+    return StreamSummary(miou, rounds, _mean(rounds.values()), drift)
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    """Average values; one missing value makes the mean missing, so that no mean hides a gap."""
+    found = list(values)
+    present = [value for value in found if value is not None]
+    return sum(present) / len(present) if found and len(present) == len(found) else None

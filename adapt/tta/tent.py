@@ -1,0 +1,73 @@
+"""Entropy minimisation over the affine parameters of the normalisation layers.
+
+Paper: Tent: Fully Test-Time Adaptation by Entropy Minimization, ICLR 2021, arXiv 2006.10726.
+Implements: section 3, H(y) = -sum_c p(y_c) log p(y_c), averaged over all pixels of the batch, one step per batch.
+Checked against: outputs of DequanWang/tent, tent.py, Adam and SGD, on closed forms (tests/adapt/tta/test_tent.py).
+Deviations: LayerNorm, GroupNorm and InstanceNorm are updated beside BatchNorm. The model is in eval mode but for
+    BatchNorm (the official code is in train mode: dropout on), and a BatchNorm layer that sees one value per channel
+    (global pooling at batch size 1) keeps its source statistics. `Tent` in published Cityscapes -> ACDC tables is
+    another loss, the cross-entropy to the model's own argmax.
+Protocol: the scored prediction is that of the pass whose loss is minimised, so before the update. A reset restores
+    parameters, buffers and the optimiser's state.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from adapt.tta.batch_statistics import use_batch_statistics
+from adapt.tta.method import Method, Outcome, check_finite_loss
+from adapt.tta.parameters import build_optimizer, collect_norm_parameters, freeze
+from adapt.tta.settings import TentSettings
+
+
+def mean_entropy(logits: Tensor) -> Tensor:
+    """Average the entropy of the softmax over all pixels; gradients flow through both the weights and the logarithm.
+
+    Args:
+        logits: (B, K, H, W).
+
+    Returns:
+        A scalar in [0, ln K], in nats.
+    """
+    log_probability = logits.log_softmax(dim=1)
+    return -(log_probability.exp() * log_probability).sum(dim=1).mean()
+
+
+class Tent(Method[TentSettings]):
+    """Predicts with batch statistics and takes one step down the mean entropy."""
+
+    updates = "weight and bias of BatchNorm, LayerNorm, GroupNorm and InstanceNorm"
+    batch_norm = "batch"
+    optimizer: torch.optim.Optimizer
+
+    def collect_parameters(self) -> dict[str, nn.Parameter]:
+        """Name the affine parameters of the normalisation layers."""
+        return collect_norm_parameters(self.model)
+
+    def configure(self) -> None:
+        """Freeze all but the affine parameters, turn BatchNorm to batch statistics and build the optimiser.
+
+        Raises:
+            SpecError: if the model has no normalisation layer with affine parameters.
+        """
+        parameters = self.collect_parameters()
+        freeze(self.model, except_for=parameters)
+        use_batch_statistics(self.model)
+        settings = self.settings
+        self.optimizer = build_optimizer(settings.optimizer, parameters.values(), settings.lr, settings.momentum)
+
+    def predict_and_adapt(self, images: Tensor) -> Outcome:
+        """Predict (B, K, h, w) logits from (B, 3, H, W) images, then take one step on their mean entropy.
+
+        Raises:
+            TaskError: if the entropy is not finite.
+        """
+        logits = self.forward(images)
+        loss = mean_entropy(logits)
+        value = check_finite_loss(loss)
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        return Outcome(logits.detach(), loss=value, updates=1)

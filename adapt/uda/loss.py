@@ -1,0 +1,25 @@
+"""Cross-entropy with a weight for every pixel."""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torch.nn import functional
+
+IGNORE_LABEL = 255
+
+
+def compute_weighted_cross_entropy(logits: Tensor, label: Tensor, weight: Tensor) -> Tensor:
+    """Mean over all N * H * W pixels, ignored ones included, of weight times cross-entropy.
+
+    The denominator counts ignored pixels as mmseg's `avg_non_ignore=False` does, which is what DAFormer trained with.
+
+    Args:
+        logits: (N, K, H, W) float.
+        label: (N, H, W) int64, 255 ignored (contributes 0).
+        weight: (N, H, W) float.
+
+    Returns:
+        The loss, a scalar.
+    """
+    loss = functional.cross_entropy(logits, label, ignore_index=IGNORE_LABEL, reduction="none")  # (N, H, W)
+    return (loss * weight).mean()

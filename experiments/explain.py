@@ -1,0 +1,121 @@
+"""Turn a validation error into one paragraph: file, line, key, what was got, what is allowed, the closest key."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import types
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from adapt.errors import SpecError
+from experiments.document import Document, KeyPath
+
+SHOWN_ERRORS = 5
+
+
+def closest(word: str, allowed: Iterable[str]) -> str:
+    """Return ` Did you mean 'x'?` for the allowed word closest to `word`, or an empty text."""
+    matches = difflib.get_close_matches(word, sorted(allowed), n=1, cutoff=0.5)
+    return f" Did you mean '{matches[0]}'?" if matches else ""
+
+
+def unknown(kind: str, word: str, allowed: Iterable[str], origin: str) -> SpecError:
+    """Return the error for a name that is not among the allowed ones."""
+    names = sorted(allowed)
+    return SpecError(f"{origin}: unknown {kind} '{word}'.{closest(word, names)} Known: {', '.join(names) or 'none'}.")
+
+
+def validate(shape: Any, data: Any, document: Document, at: KeyPath = ()) -> Any:
+    """Validate `data`, which stands at `at` in `document`, against a pydantic type.
+
+    Raises:
+        SpecError: naming the file, line and key of each of the first errors.
+    """
+    try:
+        return _adapter(shape).validate_python(data)
+    except ValidationError as error:
+        details = error.errors(include_url=False)
+        lines = [_sentence(shape, detail, document, at) for detail in details[:SHOWN_ERRORS]]
+        if len(details) > SHOWN_ERRORS:
+            lines.append(f"... and {len(details) - SHOWN_ERRORS} more.")
+        raise SpecError("\n".join(lines)) from error
+
+
+@functools.cache
+def _adapter(shape: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(shape)
+
+
+def _sentence(shape: Any, detail: Any, document: Document, at: KeyPath) -> str:
+    path = tuple(part for part in detail["loc"])
+    key_path = (*at, *_written(path, _nested(document, at)))
+    key = ".".join(str(part) for part in key_path) or "the file"
+    origin = document.origin(key_path)
+    if detail["type"] == "extra_forbidden":
+        allowed = _allowed_keys(shape, path[:-1])
+        hint = closest(str(path[-1]), allowed)
+        return f"{origin}: {key}: unknown key '{path[-1]}'.{hint} Allowed here: {', '.join(sorted(allowed)) or 'nothing'}."
+    if detail["type"] == "missing":
+        return f"{origin}: {key}: this key is required and missing."
+    message = detail["msg"].removeprefix("Value error, ").removesuffix(".")
+    got = detail.get("input")
+    shown = "" if isinstance(got, dict | list) else f" (got {got!r})"
+    return f"{origin}: {key}: {message[0].lower()}{message[1:]}{shown}."
+
+
+def _nested(document: Document, at: KeyPath) -> Any:
+    data: Any = document.data
+    for part in at:
+        data = data[part] if isinstance(data, Mapping | list) else {}
+    return data
+
+
+def _written(path: KeyPath, data: Any) -> KeyPath:
+    """Drop the parts of pydantic's location that stand in no file (tags of unions, names of types)."""
+    kept: list[str | int] = []
+    for index, part in enumerate(path):
+        last = index == len(path) - 1
+        if isinstance(data, Mapping):
+            if part in data:
+                data = data[part]
+            elif not last:
+                continue
+        elif isinstance(data, list | tuple):
+            if not isinstance(part, int):
+                continue
+            data = data[part] if part < len(data) else None
+        elif not isinstance(part, int) or not last:
+            continue
+        kept.append(part)
+    return tuple(kept)
+
+
+def _models(shape: Any) -> list[type[BaseModel]]:
+    """Return every settings model that a type annotation may hold."""
+    origin = get_origin(shape)
+    if origin is Annotated:
+        return _models(get_args(shape)[0])
+    if origin in (Union, types.UnionType, tuple, list):
+        return [model for argument in get_args(shape) for model in _models(argument)]
+    if origin is dict:
+        return _models(get_args(shape)[1])
+    return [shape] if isinstance(shape, type) and issubclass(shape, BaseModel) else []
+
+
+def _allowed_keys(shape: Any, path: KeyPath) -> set[str]:
+    """Return the keys that the models at `path` below `shape` have."""
+    models = _models(shape)
+    for part in path:
+        deeper = [m for model in models if part in model.model_fields for m in _models(model.model_fields[str(part)].annotation)]
+        tagged = [m for m in models if part in _tags(m)]
+        models = deeper or tagged or models
+    return {name for model in models for name in model.model_fields}
+
+
+def _tags(model: type[BaseModel]) -> set[str]:
+    """Return the literal names by which a member of a tagged union is told."""
+    fields = (model.model_fields.get(name) for name in ("name", "kind"))
+    return {str(tag) for found in fields if found is not None for tag in get_args(found.annotation)}

@@ -1,0 +1,114 @@
+"""Bind the data sets and models of an experiment to the bytes behind them, and note what is missing."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+from pathlib import Path
+
+from adapt.data.fingerprint import fingerprint
+from adapt.data.miniature.settings import VERSION as MINIATURE_VERSION
+from adapt.errors import PrerequisiteError
+from adapt.model import find_config
+from experiments.load import LoadedExperiment
+from experiments.task import BoundDataset, BoundModel
+from experiments.workspace import DATA_VARIABLE, FILE, Workspace
+
+MISSING = "missing"
+
+
+class WorkspaceFacts:
+    """Facts for `graph.expand` from this machine's disk; each is established once.
+
+    Missing data or weights do not stop the expansion: they are collected in `problems`, so that `plan` can still show
+    the graph, and a sweep refuses to start.
+    """
+
+    def __init__(self, loaded: LoadedExperiment, workspace: Workspace) -> None:
+        self._loaded = loaded
+        self._workspace = workspace
+        self._datasets: dict[str, BoundDataset] = {}
+        self._models: dict[str, BoundModel] = {}
+        self.problems: list[str] = []
+
+    @property
+    def miniature_root(self) -> Path | None:
+        """Where the miniature of this experiment lies (or will), or None where it uses real data."""
+        miniature = self._loaded.settings.miniature
+        if miniature is None:
+            return None
+        text = json.dumps([MINIATURE_VERSION, miniature.model_dump(mode="json")], sort_keys=True)
+        return self._workspace.store / "miniature" / hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    def find_root(self, name: str) -> Path | None:
+        """Return the root folder of one of the experiment's data sets."""
+        kind = self._loaded.settings.datasets[name].type
+        if self.miniature_root is not None:
+            return self.miniature_root / kind
+        return self._workspace.find_root(kind)
+
+    def find_weights(self, name: str) -> Path | None:
+        """Return the weight file of one of the experiment's models, or None where it starts at random."""
+        weights = self._loaded.settings.models[name].weights
+        return None if weights is None else self._workspace.find_weights(weights)
+
+    def bind_dataset(self, name: str) -> BoundDataset:
+        """Return a data set with its fingerprint (`missing` where it cannot be read, with a problem noted)."""
+        if name not in self._datasets:
+            self._datasets[name] = BoundDataset(self._loaded.settings.datasets[name], self._fingerprint(name))
+        return self._datasets[name]
+
+    def bind_model(self, name: str) -> BoundModel:
+        """Return a model with hashes of its configuration and weights."""
+        if name not in self._models:
+            settings = self._loaded.settings.models[name]
+            weights_sha256 = None
+            try:
+                weights = self.find_weights(name)
+                weights_sha256 = hash_file(weights) if weights else None
+            except PrerequisiteError as error:
+                weights_sha256 = MISSING
+                self.problems.append(f"model '{name}': {error}")
+            self._models[name] = BoundModel(settings, hash_config(find_config(settings.config)), weights_sha256)
+        return self._models[name]
+
+    def _fingerprint(self, name: str) -> str:
+        settings = self._loaded.settings.datasets[name]
+        if self.miniature_root is not None:
+            # The miniature is known by its settings: its files need not exist yet.
+            return f"miniature-{self.miniature_root.name}"
+        root = self.find_root(name)
+        if root is None:
+            self.problems.append(
+                f"data set '{name}': no folder for {settings.type} is configured. Give one folder that holds "
+                f"{settings.type}/ by DATA=/path (or --data, {DATA_VARIABLE}), or write `data: {{{settings.type}: /path}}` in {FILE}."
+            )
+            return MISSING
+        try:
+            return fingerprint(settings, root)
+        except PrerequisiteError as error:
+            self.problems.append(f"data set '{name}': {error}")
+            return MISSING
+
+
+def hash_file(path: Path) -> str:
+    """Return the sha256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def hash_config(path: Path) -> str:
+    """Return the sha256 of a model configuration and of all that it inherits from through `_base_`."""
+    digest = hashlib.sha256(path.read_bytes())
+    for base in _list_bases(path):
+        digest.update(hash_config(base).encode())
+    return digest.hexdigest()
+
+
+def _list_bases(path: Path) -> list[Path]:
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == "_base_" for t in node.targets):
+            bases = ast.literal_eval(node.value)
+            return [path.parent / base for base in ([bases] if isinstance(bases, str) else bases)]
+    return []

@@ -1,0 +1,70 @@
+"""Find an experiment file, choose its profile, lay overrides over it and validate it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from adapt.errors import SpecError
+from experiments.document import Document, parse_override, read_document
+from experiments.explain import unknown, validate
+from experiments.schema import Experiment
+
+HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class LoadedExperiment:
+    """An experiment under one profile, with the document that its error messages point into."""
+
+    name: str
+    profile: str
+    settings: Experiment
+    document: Document
+
+
+def list_experiments() -> tuple[str, ...]:
+    """Return the names of the experiments that segshift ships, sorted."""
+    return tuple(sorted(path.stem for path in HERE.glob("*.yaml")))
+
+
+def find_experiment(name_or_path: str) -> Path:
+    """Return the file of an experiment, given its name or a path to a YAML file of one's own.
+
+    Raises:
+        SpecError: there is no such experiment; the closest name is suggested.
+    """
+    if name_or_path.endswith((".yaml", ".yml")):
+        path = Path(name_or_path)
+        if not path.is_file():
+            raise SpecError(f"experiment file {name_or_path} does not exist. Check the path, or run `segshift plan` for a list.")
+        return path
+    path = HERE / f"{name_or_path}.yaml"
+    if not path.is_file():
+        raise unknown("experiment", name_or_path, list_experiments(), "command line")
+    return path
+
+
+def list_profiles(name_or_path: str) -> tuple[str, ...]:
+    """Return the profiles of an experiment in the order of its file, which is the order they are tried in."""
+    profiles = read_document(find_experiment(name_or_path)).data.get("profiles")
+    return tuple(profiles) if isinstance(profiles, dict) and profiles else ("full",)
+
+
+def load_experiment(name_or_path: str, profile: str, overrides: Sequence[str] = ()) -> LoadedExperiment:
+    """Read an experiment under a profile, with `key=value` overrides from the command line.
+
+    Raises:
+        SpecError: anything in the file or an override is not understood; file, line and key are named.
+    """
+    path = find_experiment(name_or_path)
+    document = read_document(path)
+    profiles = list_profiles(name_or_path)
+    if profile not in profiles:
+        raise unknown("profile", profile, profiles, str(path))
+    merged = document.without("profiles").merged(document.section("profiles", profile))
+    for text in overrides:
+        merged = merged.merged(parse_override(text))
+    settings: Experiment = validate(Experiment, merged.data, merged)
+    return LoadedExperiment(path.stem, profile, settings, merged)

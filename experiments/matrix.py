@@ -1,0 +1,64 @@
+"""The axes of an experiment: their product, and the filling in of `${matrix.AXIS}`."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from typing import Any
+
+from adapt.errors import SpecError
+from experiments.schema import MatrixSettings
+
+Point = dict[str, Any]
+
+_AXIS = re.compile(r"\$\{matrix\.([A-Za-z][A-Za-z0-9_]*)\}")
+
+
+def list_points(matrix: MatrixSettings) -> list[Point]:
+    """Return the points of a matrix in the order of its axes; a matrix without axes has one empty point.
+
+    `exclude` drops each point that agrees with one of its entries on all of the entry's axes; `include` adds its
+    entries as they are.
+    """
+    points = [dict(zip(matrix.axes, values, strict=True)) for values in itertools.product(*matrix.axes.values())]
+    kept = [p for p in points if not any(all(p.get(k) == v for k, v in entry.items()) for entry in matrix.exclude)]
+    return kept + [dict(entry) for entry in matrix.include if entry not in kept]
+
+
+def list_used_axes(data: Any) -> set[str]:
+    """Return the names of the axes that nested data refers to."""
+    if isinstance(data, str):
+        return set(_AXIS.findall(data))
+    if isinstance(data, dict):
+        return {axis for value in data.values() for axis in list_used_axes(value)}
+    if isinstance(data, list | tuple):
+        return {axis for value in data for axis in list_used_axes(value)}
+    return set()
+
+
+def fill_in(data: Any, point: Point, where: str) -> Any:
+    """Replace every `${matrix.AXIS}` in nested data by the point's value.
+
+    A text that is nothing but the reference takes the value's own type; inside a longer text it is printed.
+
+    Raises:
+        SpecError: the matrix has no such axis.
+    """
+    if isinstance(data, str):
+        if "${" not in data:
+            return data
+        whole = _AXIS.fullmatch(data)
+        if whole:
+            return _value(whole.group(1), point, where)
+        return _AXIS.sub(lambda match: str(_value(match.group(1), point, where)), data)
+    if isinstance(data, dict):
+        return {key: fill_in(value, point, where) for key, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [fill_in(value, point, where) for value in data]
+    return data
+
+
+def _value(axis: str, point: Point, where: str) -> Any:
+    if axis not in point:
+        raise SpecError(f"{where}: ${{matrix.{axis}}} names no axis of the matrix. Axes: {', '.join(point) or 'none'}.")
+    return point[axis]

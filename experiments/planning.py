@@ -1,0 +1,82 @@
+"""From an experiment's name to its graph: choose the profile that this machine can run, and say what is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from adapt.errors import PrerequisiteError
+from experiments.facts import WorkspaceFacts
+from experiments.graph import Graph, expand
+from experiments.load import LoadedExperiment, list_profiles, load_experiment
+from experiments.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A graph that is ready to run, or the problems that keep it from running.
+
+    Attributes:
+        loaded: the experiment under the chosen profile.
+        graph: its tasks.
+        facts: where its data and weights are.
+        problems: what is missing, each a sentence with its remedy; empty when the plan can run.
+        passed_over: profile -> why it was not chosen, where the choice was ours.
+    """
+
+    loaded: LoadedExperiment
+    graph: Graph
+    facts: WorkspaceFacts
+    problems: tuple[str, ...]
+    passed_over: dict[str, str] = field(default_factory=dict)
+
+    def require(self) -> None:
+        """Refuse a plan that cannot run.
+
+        Raises:
+            PrerequisiteError: data, weights or GPUs are missing; each is named with its remedy.
+        """
+        if self.problems:
+            text = f"{self.graph.name} ({self.graph.profile} profile) cannot run here:\n  - " + "\n  - ".join(self.problems)
+            if self.passed_over:
+                text += "\nProfiles tried before: " + "; ".join(f"{name}: {why}" for name, why in self.passed_over.items())
+            raise PrerequisiteError(text)
+
+
+def plan_experiment(
+    name: str, workspace: Workspace, profile: str | None = None, overrides: Sequence[str] = (), gpus: int | None = 0
+) -> Plan:
+    """Expand an experiment under a profile, or under the first of its profiles that can run here.
+
+    Args:
+        name: name of a shipped experiment, or path to a YAML file.
+        workspace: where data and weights are.
+        profile: the profile to use; None tries them in the order of the file and falls back to the last.
+        overrides: `key=value` overrides.
+        gpus: GPUs of the machine or cluster; None when that is not known yet.
+
+    Raises:
+        SpecError: the experiment is not understood.
+    """
+    passed_over: dict[str, str] = {}
+    candidates = [profile] if profile is not None else list(list_profiles(name))
+    for candidate in candidates:
+        loaded = load_experiment(name, candidate, overrides)
+        facts = WorkspaceFacts(loaded, workspace)
+        graph = expand(loaded, facts)
+        problems = (*dict.fromkeys(facts.problems), *_list_gpu_problems(graph, gpus))
+        if not problems or candidate == candidates[-1]:
+            return Plan(loaded, graph, facts, problems, passed_over)
+        passed_over[candidate] = problems[0].partition(". ")[0]
+    raise AssertionError("an experiment has at least one profile")  # list_profiles never returns an empty tuple
+
+
+def _list_gpu_problems(graph: Graph, gpus: int | None) -> list[str]:
+    if gpus is None:
+        return []
+    greedy = {task.stage: task.resources.gpus for task in graph.tasks.values() if task.resources.gpus > gpus}
+    return [
+        f"stage '{stage}' asks for {wanted:g} GPU(s) and this machine has {gpus}. "
+        "Use another profile (--profile), a cluster (--address), or the override resources.gpus=0."
+        for stage, wanted in greedy.items()
+    ]

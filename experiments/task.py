@@ -1,0 +1,87 @@
+"""A task: one stage at one point of the matrix, as data that says all that its result depends on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from adapt.data.settings import DatasetSettings
+from adapt.model import ModelSettings
+from experiments.schema import ResourceSettings, StageSettings
+
+KEY_LENGTH = 32  # hex digits of the sha256 that are kept: 128 bits
+
+
+@dataclass(frozen=True)
+class BoundDataset:
+    """A data set of a task: what was asked for, and the fingerprint of the files that answered."""
+
+    settings: DatasetSettings
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class BoundModel:
+    """A model of a task: its settings, and hashes of its configuration file and weights (None: random start)."""
+
+    settings: ModelSettings
+    config_sha256: str
+    weights_sha256: str | None
+
+
+@dataclass(frozen=True)
+class Task:
+    """A node of the graph.
+
+    Attributes:
+        key: content hash of kind, code version, settings, data, model and inputs; equal keys are one task.
+        stage: name of the stage in its experiment.
+        kind: `train`, `uda`, `evaluate`, `stream` or `benchmark`.
+        point: the axis values that this task stands at; presentation only, not part of the key.
+        settings: the validated stage settings with every reference filled in.
+        datasets: name in the experiment -> bound data set.
+        model: the model that the stage starts from, or None where its network is an input.
+        inputs: role -> key of the task whose output it is, e.g. {"checkpoint": "5f..."}.
+        resources: what it asks Ray for; not part of the key.
+        label: how the leaderboard calls its stage.
+    """
+
+    key: str
+    stage: str
+    kind: str
+    point: Mapping[str, Any]
+    settings: StageSettings
+    datasets: Mapping[str, BoundDataset] = field(default_factory=dict)
+    model: BoundModel | None = None
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    resources: ResourceSettings = ResourceSettings()
+    label: str = ""
+
+    @property
+    def name(self) -> str:
+        """The stage and its point, as shown to people: `daformer[seed=0]`."""
+        axes = ", ".join(f"{axis}={describe(value)}" for axis, value in self.point.items())
+        return f"{self.stage}[{axes}]" if axes else self.stage
+
+
+def describe(value: Any) -> str:
+    """Print an axis value briefly: a reference by its stage, a mapping by its name."""
+    if isinstance(value, dict):
+        return str(value.get("name", json.dumps(value, sort_keys=True)))
+    text = str(value)
+    return text[2:-1].partition(".")[0] if text.startswith("${") and text.endswith("}") else text
+
+
+def compute_key(kind: str, version: int, identity: Mapping[str, Any]) -> str:
+    """Return the content hash of a task: equal for equal work, whatever the machine, the order or the names.
+
+    Args:
+        kind: stage kind.
+        version: the number of the stage's code, raised when its results may change.
+        identity: JSON-able settings, with data sets, models and inputs replaced by their hashes.
+    """
+    text = json.dumps([kind, version, identity], sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:KEY_LENGTH]

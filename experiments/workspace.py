@@ -1,0 +1,113 @@
+"""Where this user's data, weights, store and servers are: `segshift.yaml`, the environment and the command line."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from adapt.data.catalog import DATASET_TYPES
+from adapt.errors import PrerequisiteError
+from adapt.settings import Settings
+from experiments.document import Document, read_document
+from experiments.explain import unknown, validate
+
+FILE = "segshift.yaml"
+DATA_VARIABLE = "SEGSHIFT_DATA"
+STORE_VARIABLE = "SEGSHIFT_STORE"
+
+
+class Workspace(Settings):
+    """The places that an experiment never names itself.
+
+    Attributes:
+        data: one folder that holds a folder per data set type (`cityscapes/`, `gta/` ...), or type -> folder.
+        weights: the folder that relative weight files are looked up in.
+        store: where tasks leave their results; a path that every machine of the cluster sees.
+        tracking_uri: the MLflow server; None keeps a sqlite file in the store.
+        address: the Ray cluster; None starts a local one.
+    """
+
+    data: Path | dict[str, Path] | None = None
+    weights: Path | None = None
+    store: Path = Path("segshift-store")
+    tracking_uri: str | None = None
+    address: str | None = None
+
+    def find_root(self, dataset_type: str) -> Path | None:
+        """Return the folder of a data set type, or None where none is configured or it does not exist."""
+        if isinstance(self.data, dict):
+            root = self.data.get(dataset_type)
+        else:
+            root = self.data / dataset_type if self.data is not None else None
+        return root if root is not None and root.is_dir() else None
+
+    def find_weights(self, file: str) -> Path:
+        """Return the path of a weight file: absolute, or in `weights`, or in a `weights` folder in or beside `data`.
+
+        Raises:
+            PrerequisiteError: the file is in none of them.
+        """
+        places = [Path(file)]
+        if not Path(file).is_absolute():
+            data = self.data if isinstance(self.data, Path) else None
+            folders = [self.weights, data / "weights" if data else None, data.parent / "weights" if data else None]
+            places = [folder / file for folder in folders if folder is not None]
+        for place in places:
+            if place.is_file():
+                return place.resolve()
+        looked = ", ".join(str(place) for place in places) or "nowhere: no folder is configured"
+        raise PrerequisiteError(
+            f"weight file '{file}' was not found (looked in: {looked}). "
+            f"Put it there, or name its folder as `weights:` in {FILE}."
+        )
+
+
+def load_workspace(
+    folder: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    data: Path | None = None,
+    store: Path | None = None,
+    address: str | None = None,
+) -> Workspace:
+    """Read `segshift.yaml` of a folder, then the environment, then arguments: the later wins.
+
+    Raises:
+        SpecError: the file is not understood.
+        PrerequisiteError: a data folder that was asked for does not exist.
+    """
+    environment = os.environ if environment is None else environment
+    file = (folder or Path.cwd()) / FILE
+    document = read_document(file) if file.is_file() else Document({}, {(): FILE})
+    workspace: Workspace = validate(Workspace, document.data, document)
+    updates: dict[str, object] = {}
+    if environment.get(DATA_VARIABLE):
+        updates["data"] = Path(environment[DATA_VARIABLE])
+    if environment.get(STORE_VARIABLE):
+        updates["store"] = Path(environment[STORE_VARIABLE])
+    if environment.get("MLFLOW_TRACKING_URI"):
+        updates["tracking_uri"] = environment["MLFLOW_TRACKING_URI"]
+    if environment.get("RAY_ADDRESS"):
+        updates["address"] = environment["RAY_ADDRESS"]
+    updates |= {k: v for k, v in {"data": data, "store": store, "address": address}.items() if v is not None}
+    workspace = workspace.model_copy(update=updates)
+    _check_folders(workspace, document)
+    absolute = {"store": workspace.store.expanduser().absolute()}
+    if isinstance(workspace.data, Path):
+        absolute["data"] = workspace.data.expanduser().absolute()
+    return workspace.model_copy(update=absolute)
+
+
+def _check_folders(workspace: Workspace, document: Document) -> None:
+    if isinstance(workspace.data, dict):
+        for name, root in workspace.data.items():
+            if name not in DATASET_TYPES:
+                raise unknown("data set type", name, DATASET_TYPES, document.origin(("data", name)))
+            if not root.is_dir():
+                raise PrerequisiteError(
+                    f"{document.origin(('data', name))}: data.{name}: the folder {root} does not exist. Correct the path."
+                )
+    elif workspace.data is not None and not workspace.data.is_dir():
+        raise PrerequisiteError(
+            f"the data folder {workspace.data} does not exist. Correct --data, DATA, {DATA_VARIABLE} or `data:` in {FILE}."
+        )

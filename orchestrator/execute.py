@@ -1,0 +1,144 @@
+"""Run one task to its record: lease, stage function, commit. The same on Ray and in the foreground."""
+
+from __future__ import annotations
+
+import datetime
+import logging
+import os
+import resource
+import time
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from adapt.errors import SegshiftError
+from experiments.schema import STAGE_VERSIONS
+from experiments.task import Task
+from orchestrator.environment import describe_environment
+from orchestrator.record import Failure, Record
+from orchestrator.stages.stage import OnStep, StageContext, StageResult
+from orchestrator.store import Store
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """A task with all that a worker needs to run it: small, and pickled to Ray.
+
+    Attributes:
+        task: what to run.
+        experiment: for whom, for the record.
+        profile: under which profile, for the record.
+        roots: name of a data set -> its root folder.
+        weights: the file of outside weights, or None.
+    """
+
+    task: Task
+    experiment: str
+    profile: str
+    roots: Mapping[str, Path]
+    weights: Path | None
+
+
+def execute(assignment: Assignment, store: Store, on_step: OnStep) -> Record:
+    """Run a task unless it is done, and leave its record in the store.
+
+    A failure is kept as a record too and returned, never raised: a raised exception would look like a crash to Ray and
+    be retried. What kills the process (a signal, a lost node) leaves no record, and the task is run again.
+
+    Returns:
+        The committed record, or that of the failure.
+    """
+    task = assignment.task
+    with store.working_on(task.key) as ours:
+        if not ours:
+            return store.read(task.key)
+        started_at, started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"), time.perf_counter()
+        try:
+            result: StageResult | None = _run(assignment, store, on_step)
+            failure = None
+        except Exception as error:
+            result = None
+            failure = _describe_failure(error)
+            log.warning("task %s failed: %s", task.name, error)
+        seconds = time.perf_counter() - started
+        try:
+            record = _make_record(assignment, store, result, failure, started_at, seconds)
+            if failure is None:
+                store.commit(record)
+            else:
+                store.write_failure(record)
+        except OSError as error:
+            # The disk is full or gone: say so as the result, since no record of it can be kept.
+            return _make_record(assignment, None, None, _describe_failure(error), started_at, seconds)
+        return record
+
+
+def _run(assignment: Assignment, store: Store, on_step: OnStep) -> StageResult:
+    from orchestrator.stages.catalog import STAGE_FUNCTIONS  # here: imports torch and mmseg
+
+    task = assignment.task
+    scratch = store.scratch(task.key)
+    scratch.mkdir(parents=True, exist_ok=True)
+    for key in task.inputs.values():
+        for name in store.read(key).files:
+            store.verified_file(key, name)
+    context = StageContext(
+        folder=store.folder(task.key),
+        scratch=scratch,
+        roots=assignment.roots,
+        weights=assignment.weights,
+        inputs={role: store.folder(key) for role, key in task.inputs.items()},
+        threads=max(1, int(task.resources.cpus)),
+        on_step=on_step,
+    )
+    return STAGE_FUNCTIONS[task.kind](task, context)
+
+
+def _describe_failure(error: Exception) -> Failure:
+    message = str(error) or type(error).__name__
+    if not isinstance(error, SegshiftError):
+        message = f"{type(error).__name__}: {message}"
+    return Failure(kind=type(error).__name__, message=message, traceback="".join(traceback.format_exception(error)))
+
+
+def _make_record(
+    assignment: Assignment,
+    store: Store | None,
+    result: StageResult | None,
+    failure: Failure | None,
+    started_at: str,
+    seconds: float,
+) -> Record:
+    task = assignment.task
+    scored: dict[str, Any] = {}
+    if result is not None:
+        scored = {name: getattr(result, name) for name in ("network", "protocol", "classes", "cells", "metrics")}
+    return Record(
+        key=task.key,
+        status="done" if failure is None else "failed",
+        experiment=assignment.experiment,
+        profile=assignment.profile,
+        stage=task.stage,
+        label=task.label,
+        kind=task.kind,
+        code_version=STAGE_VERSIONS[task.kind],
+        point=dict(task.point),
+        settings=task.settings.model_dump(mode="json"),
+        chosen=task.settings.model_dump(mode="json", exclude_unset=True),
+        datasets={
+            name: {"settings": bound.settings.model_dump(mode="json"), "fingerprint": bound.fingerprint}
+            for name, bound in task.datasets.items()
+        },
+        inputs=dict(task.inputs),
+        files=store.list_files(task.key) if store is not None and failure is None else {},
+        environment={**describe_environment(), "pid": os.getpid()},
+        started_at=started_at,
+        seconds=seconds,
+        peak_memory_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        failure=failure,
+        **scored,
+    )

@@ -1,0 +1,97 @@
+"""A lease on a task of the store, so that two sweeps never compute one key at once."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+
+HEARTBEAT_S = 5.0
+STALE_AFTER_S = 60.0  # ours: twelve missed heartbeats; survives a paused NFS server, not a dead machine
+POLL_S = 0.5
+
+
+
+def try_acquire(file: Path) -> str | None:
+    """Take the lease at `file` if it is free or its holder is dead; return its token, or None where it is held."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    token = uuid.uuid4().hex
+    draft = file.with_name(f".{file.name}.{token}")
+    process = psutil.Process()
+    holder = {"token": token, "host": socket.gethostname(), "pid": process.pid, "started": process.create_time()}
+    draft.write_text(json.dumps(holder))
+    try:
+        for _ in range(2):
+            try:
+                os.link(draft, file)  # atomic: fails where a lease exists, and the file is never seen half written
+                return token
+            except FileExistsError:
+                if not _is_dead(file):
+                    return None
+                with contextlib.suppress(FileNotFoundError):
+                    file.rename(draft.with_suffix(".dead"))  # of several thieves one wins; the rest find it gone
+                draft.with_suffix(".dead").unlink(missing_ok=True)
+        return None
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def hold(file: Path, done: Path) -> Iterator[bool]:
+    """Hold the lease at `file` for the body, with a heartbeat; wait while another live process holds it.
+
+    Yields:
+        True when the lease is ours and the body should do the work; False when `done` came to exist meanwhile.
+    """
+    token = try_acquire(file)
+    while token is None and not done.exists():
+        time.sleep(POLL_S)
+        token = try_acquire(file)
+    if token is None:
+        yield False
+        return
+    stop = threading.Event()
+    beat = threading.Thread(target=_beat, args=(file, stop), daemon=True)
+    beat.start()
+    try:
+        yield not done.exists()
+    finally:
+        stop.set()
+        beat.join()
+        if _read(file).get("token") == token:
+            file.unlink(missing_ok=True)
+
+
+def _beat(file: Path, stop: threading.Event) -> None:
+    while not stop.wait(HEARTBEAT_S):
+        with contextlib.suppress(OSError):
+            os.utime(file)
+
+
+def _read(file: Path) -> dict[str, object]:
+    try:
+        data = json.loads(file.read_text())
+    except (OSError, json.JSONDecodeError):
+        return {}
+    return data if isinstance(data, dict) else {}
+
+
+def _is_dead(file: Path) -> bool:
+    holder = _read(file)
+    if holder.get("host") == socket.gethostname():
+        try:
+            return psutil.Process(int(str(holder["pid"]))).create_time() != holder["started"]
+        except (psutil.NoSuchProcess, psutil.AccessDenied, ValueError, KeyError):
+            return True
+    try:
+        return time.time() - file.stat().st_mtime > STALE_AFTER_S
+    except FileNotFoundError:
+        return True

@@ -1,0 +1,156 @@
+"""The mirror of records in MLflow: a parent run per sweep of an experiment, a child run per task.
+
+MLflow is never the truth: an outage loses nothing that the store does not hold. What could not be sent is noted as not
+mirrored and sent from the records by the next sweep.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from adapt.errors import PrerequisiteError
+from orchestrator.record import Record
+from orchestrator.scoring import score_record
+
+log = logging.getLogger(__name__)
+
+KEY_TAG = "segshift.task_key"
+PARENT_TAG = "mlflow.parentRunId"
+PARAMETER_LENGTH = 500  # MLflow cuts at 6000; longer ones are in the record, which is an artifact
+BATCH = 500  # metrics a call; MLflow takes 1000
+
+
+class MlflowMirror:
+    """Writes runs through an `MlflowClient`; made once per process that writes.
+
+    Args:
+        tracking_uri: a server's address, or `sqlite:////abs/mlflow.db`.
+        experiment: the segshift experiment; it becomes the MLflow experiment `segshift/<name>`.
+        profile: becomes part of the parent run's name.
+        artifact_root: where artifacts of a sqlite back end are kept; a server decides for itself.
+
+    Raises:
+        PrerequisiteError: the server does not answer.
+    """
+
+    def __init__(self, tracking_uri: str, experiment: str, profile: str, artifact_root: str | None) -> None:
+        os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+        from mlflow import MlflowClient
+        from mlflow.exceptions import MlflowException
+
+        logging.getLogger("mlflow").setLevel(logging.ERROR)
+        logging.getLogger("alembic").setLevel(logging.ERROR)
+        self._client = MlflowClient(tracking_uri=tracking_uri)
+        name = f"segshift/{experiment}"
+        try:
+            found = self._client.get_experiment_by_name(name)
+            if found is None:
+                location = f"{artifact_root}/{experiment}" if artifact_root and tracking_uri.startswith("sqlite") else None
+                self._experiment_id = self._client.create_experiment(name, artifact_location=location)
+            else:
+                self._experiment_id = found.experiment_id
+            self._runs = {
+                run.data.tags[KEY_TAG]: run.info.run_id
+                for run in self._search(f"tags.`{KEY_TAG}` != ''")
+                if KEY_TAG in run.data.tags
+            }
+            parents = self._search(f"tags.`segshift.parent` = '{experiment}/{profile}'")
+            self._parent = parents[0].info.run_id if parents else self._create_parent(experiment, profile)
+        except MlflowException as error:
+            raise PrerequisiteError(
+                f"the MLflow server at {tracking_uri} does not answer: {str(error).splitlines()[0][:200]}. Start it "
+                "(`make mlflow`), correct MLFLOW_TRACKING_URI, or leave MLflow out with --no-mlflow."
+            ) from error
+
+    def _search(self, condition: str) -> list[Any]:
+        runs: list[Any] = []
+        token = None
+        while True:
+            page = self._client.search_runs([self._experiment_id], condition, max_results=1000, page_token=token)
+            runs += page
+            token = page.token
+            if not token:
+                return runs
+
+    def _create_parent(self, experiment: str, profile: str) -> str:
+        tags = {"segshift.parent": f"{experiment}/{profile}", "segshift.profile": profile}
+        run = self._client.create_run(self._experiment_id, run_name=f"{experiment} ({profile})", tags=tags)
+        return str(run.info.run_id)
+
+    def _open_run(self, key: str, name: str, tags: Mapping[str, str]) -> str:
+        if key not in self._runs:
+            tags = {KEY_TAG: key, PARENT_TAG: self._parent, **tags}
+            self._runs[key] = self._client.create_run(self._experiment_id, run_name=name, tags=tags).info.run_id
+        return self._runs[key]
+
+    def log_steps(self, key: str, name: str, steps: list[tuple[int, int, Mapping[str, float]]]) -> None:
+        """Send live scalars of a task.
+
+        Args:
+            key: the task's key.
+            name: the run's name.
+            steps: (milliseconds since the epoch, step, name -> value) in order.
+        """
+        from mlflow.entities import Metric
+
+        run = self._open_run(key, name, {"segshift.status": "running"})
+        metrics = [
+            Metric(f"live/{metric}", float(value), at, step)
+            for at, step, values in steps
+            for metric, value in values.items()
+            if math.isfinite(value)
+        ]
+        for start in range(0, len(metrics), BATCH):
+            self._client.log_batch(run, metrics=metrics[start : start + BATCH])
+
+    def finish(self, record: Record, name: str) -> None:
+        """Send a record: parameters, tags, final scores, the record itself, and the run's end."""
+        from mlflow.entities import Metric, Param, RunTag
+
+        tags = {
+            "segshift.stage": record.stage,
+            "segshift.kind": record.kind,
+            "segshift.label": record.label,
+            "segshift.profile": record.profile,
+            "segshift.status": record.status,
+        }
+        run = self._open_run(record.key, name, tags)
+        now = int(time.time() * 1000)
+        scores = {**score_record(record), **record.metrics, "seconds": record.seconds}
+        metrics = [Metric(k, float(v), now, 0) for k, v in scores.items() if v is not None and math.isfinite(v)]
+        missing = [RunTag(f"segshift.missing/{k}", str(v)) for k, v in scores.items() if v is None or not math.isfinite(v)]
+        parameters = [Param(k, v[:PARAMETER_LENGTH]) for k, v in flatten(record.settings | {"point": record.point}).items()]
+        failure = [RunTag("segshift.failure", record.failure.message[:5000])] if record.failure else []
+        tag_list = [RunTag(k, v) for k, v in tags.items()] + missing + failure
+        known = self._client.get_run(run).data.params
+        parameters = [p for p in parameters if p.key not in known]  # a parameter cannot change: a retried run has its own
+        for start in range(0, max(len(metrics), 1), BATCH):
+            self._client.log_batch(run, metrics=metrics[start : start + BATCH])
+        for start in range(0, len(parameters), 100):
+            self._client.log_batch(run, params=parameters[start : start + 100])
+        self._client.log_batch(run, tags=tag_list)
+        self._client.log_dict(run, record.model_dump(mode="json"), "record.json")
+        self._client.set_terminated(run, "FINISHED" if record.status == "done" else "FAILED")
+
+    def finish_parent(self, status: str) -> None:
+        """End the sweep's own run: `FINISHED`, `FAILED` or `KILLED`."""
+        self._client.set_terminated(self._parent, status)
+
+
+def flatten(data: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Return nested settings as dotted keys and printed values, the form that MLflow compares runs in."""
+    flat: dict[str, str] = {}
+    for key, value in data.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{name}.")
+        else:
+            flat[name] = str(value)
+    return flat

@@ -1,0 +1,118 @@
+"""The record of a task: one JSON that says what was run, on what, and every unaggregated score. It is the truth.
+
+MLflow is its mirror and the leaderboard a view of it: both can be made anew from records. Aggregates (mIoU, mPC ...)
+are never stored: they are derived from the confusion counts, so they cannot disagree with them.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ValidationError
+
+from adapt.errors import PrerequisiteError
+from adapt.settings import Settings
+
+SCHEMA_VERSION = 1
+FILE = "record.json"
+
+
+class Cell(Settings):
+    """One cell of a grid of scores.
+
+    Attributes:
+        name: unique in its record, e.g. `clean`, `gaussian_noise/1`, `1/fog` (round/domain).
+        axes: what the cell stands at: {"corruption": "fog", "severity": 3}, {"round": 1, "domain": "night"}.
+        frames: number of images counted.
+        confusion: (K, K) counts of pixels, rows = label, columns = prediction; None where there is no score.
+        reason: why there is no score, where there is none.
+    """
+
+    name: str
+    axes: dict[str, str | int] = {}
+    frames: int
+    confusion: tuple[tuple[int, ...], ...] | None
+    reason: str | None = None
+
+
+class Network(Settings):
+    """The network that was scored: what it is and where its weights came from."""
+
+    architecture: str
+    parameters: int
+    checkpoint_sha256: str | None
+    trained_by: str | None  # key of the task that made it
+    weights: str | None  # name of the outside weight file
+
+
+class StoredFile(Settings):
+    """A file beside the record."""
+
+    sha256: str
+    size_bytes: int
+
+
+class Failure(Settings):
+    """Why a task has no result."""
+
+    kind: str
+    message: str
+    traceback: str
+
+
+class Record(Settings):
+    """What became of one task; see the attributes' names, and docs/records.md for each in a sentence."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    key: str
+    status: Literal["done", "failed"]
+    experiment: str
+    profile: str
+    stage: str
+    label: str
+    kind: str
+    code_version: int
+    point: dict[str, Any]
+    settings: dict[str, Any]
+    chosen: dict[str, Any]
+    datasets: dict[str, dict[str, Any]]
+    inputs: dict[str, str]
+    network: Network | None = None
+    protocol: dict[str, Any] | None = None
+    classes: tuple[str, ...] = ()
+    cells: tuple[Cell, ...] = ()
+    metrics: dict[str, float | None] = {}
+    files: dict[str, StoredFile] = {}
+    environment: dict[str, Any] = {}
+    started_at: str
+    seconds: float
+    peak_memory_bytes: int | None = None
+    failure: Failure | None = None
+
+
+def dump_record(record: Record) -> str:
+    """Return the JSON text of a record (non-finite numbers are refused: a missing score is null)."""
+    return json.dumps(record.model_dump(mode="json"), indent=1, allow_nan=False)
+
+
+def read_record(path: Path) -> Record:
+    """Read a record.
+
+    Raises:
+        PrerequisiteError: the file is unreadable, of another schema version, or no record.
+    """
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+        version = raw.get("schema_version") if isinstance(raw, dict) else None
+        if version != SCHEMA_VERSION:
+            raise PrerequisiteError(
+                f"{path}: record schema {version!r}, but this segshift reads {SCHEMA_VERSION}. "
+                "Use the segshift that wrote it, or another store."
+            )
+        return Record.model_validate(raw)
+    except (OSError, json.JSONDecodeError, UnicodeDecodeError, ValidationError) as error:
+        raise PrerequisiteError(
+            f"{path}: this record cannot be read ({type(error).__name__}). Remove its folder to have the task run again."
+        ) from error

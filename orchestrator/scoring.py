@@ -1,0 +1,94 @@
+"""Scores derived from a record's cells: the only place where counts become mIoU, mPC and the rest."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adapt.scores.confusion import iou_per_class, mean_iou
+from adapt.scores.robustness import mean_performance_under_corruption, relative_performance_under_corruption
+from adapt.tta.summary import summarise
+from corruptions.catalog import CORRUPTIONS
+from orchestrator.record import Cell, Record
+
+CLEAN = "clean"
+
+
+def read_confusion(cell: Cell) -> NDArray[np.int64] | None:
+    """Return a cell's counts as (K, K) int64, or None where it has no score."""
+    return None if cell.confusion is None else np.array(cell.confusion, np.int64)
+
+
+def score_cell(cell: Cell) -> float | None:
+    """Return the mIoU in [0, 1] of one cell, or None."""
+    confusion = read_confusion(cell)
+    return None if confusion is None else mean_iou(confusion)
+
+
+def score_record(record: Record) -> dict[str, float | None]:
+    """Return every score of a record by name; a score that cannot be had is None.
+
+    `evaluate`: `miou`, `iou/<class>`. `benchmark`: `clean_miou`, `miou/<corruption>/<severity>`, `mpc`, `rpc`,
+    `mpc_fixed_pixels` (without the corruptions that move pixels under their labels). `stream`: `miou/<round>/<domain>`,
+    `mean_miou`, `drift`.
+    """
+    if record.kind == "evaluate":
+        return _score_evaluation(record)
+    if record.kind == "benchmark":
+        return _score_benchmark(record)
+    if record.kind == "stream":
+        return _score_stream(record)
+    return {}
+
+
+def _score_evaluation(record: Record) -> dict[str, float | None]:
+    (cell,) = record.cells
+    confusion = read_confusion(cell)
+    if confusion is None:
+        return {"miou": None}
+    ious = iou_per_class(confusion)
+    per_class = {
+        f"iou/{_plain(name)}": None if np.isnan(iou) else float(iou) for name, iou in zip(record.classes, ious, strict=True)
+    }
+    return {"miou": mean_iou(confusion), **per_class}
+
+
+def _score_benchmark(record: Record) -> dict[str, float | None]:
+    by_name = {cell.name: score_cell(cell) for cell in record.cells}
+    clean = by_name.get(CLEAN)
+    grid = {
+        (str(cell.axes["corruption"]), int(cell.axes["severity"])): score
+        for cell in record.cells
+        if "corruption" in cell.axes and (score := score_cell(cell)) is not None
+    }
+    wanted = [(str(name), int(severity)) for name, severity in (record.protocol or {}).get("cells", [])]
+    complete = bool(wanted) and set(wanted) <= set(grid)
+    mpc = mean_performance_under_corruption(grid, wanted) if complete else None
+    fixed = [cell for cell in wanted if not CORRUPTIONS[cell[0]].moves_pixels]
+    return {
+        "clean_miou": clean,
+        "mpc": mpc,
+        "rpc": relative_performance_under_corruption(mpc, clean) if mpc is not None and clean else None,
+        "mpc_fixed_pixels": mean_performance_under_corruption(grid, fixed) if complete and fixed else None,
+        **{f"miou/{name}": score for name, score in by_name.items() if name != CLEAN},
+    }
+
+
+def _score_stream(record: Record) -> dict[str, float | None]:
+    counts = {
+        (int(cell.axes["round"]), str(cell.axes["domain"])): confusion
+        for cell in record.cells
+        if (confusion := read_confusion(cell)) is not None
+    }
+    if not counts:
+        return {"mean_miou": None, "drift": None}
+    summary = summarise(counts)
+    cells = {f"miou/{round_}/{_plain(domain)}": score for (round_, domain), score in summary.cells.items()}
+    return {"mean_miou": summary.mean, "drift": summary.drift, **cells}
+
+
+def _plain(name: str) -> str:
+    """Return a name in the characters that MLflow allows in a metric."""
+    return re.sub(r"[^A-Za-z0-9_\-./ ]", "_", name)

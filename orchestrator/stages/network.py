@@ -1,0 +1,60 @@
+"""The network that a stage scores: a trained one from the store, or a model with outside weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from adapt.data.catalog import DATASET_TYPES
+from adapt.openmmlab.checkpoint import WEIGHTS_FILE, load_artifact, load_weights
+from adapt.openmmlab.model import build_model, resolve_config
+from experiments.facts import hash_file
+from experiments.task import BoundModel, Task
+from orchestrator.record import Network
+from orchestrator.stages.stage import StageContext
+
+
+def load_network(task: Task, context: StageContext, device: torch.device) -> tuple[torch.nn.Module, tuple[str, ...], Network]:
+    """Load the network that a task scores.
+
+    Returns:
+        The model in eval mode on `device`, its class names, and its description for the record.
+
+    Raises:
+        PrerequisiteError: the checkpoint is damaged or does not fit the model.
+    """
+    if "checkpoint" in context.inputs:
+        folder = context.inputs["checkpoint"]
+        model, classes = load_artifact(folder)
+        network = describe_network(model, folder / WEIGHTS_FILE, trained_by=task.inputs["checkpoint"])
+    else:
+        bound = require_model(task)
+        classes = DATASET_TYPES[next(iter(task.datasets.values())).settings.type].classes
+        model = build_model(resolve_config(bound.settings, len(classes)), seed=0)
+        if context.weights is not None:
+            load_weights(model, context.weights)
+        network = describe_network(model, context.weights, weights=bound.settings.weights)
+    return model.to(device).eval(), tuple(classes), network
+
+
+def require_model(task: Task) -> BoundModel:
+    """Return the model of a task whose kind always has one."""
+    if task.model is None:
+        raise ValueError(f"task {task.name} has no model")
+    return task.model
+
+
+def describe_network(
+    model: torch.nn.Module, checkpoint: Path | None, trained_by: str | None = None, weights: str | None = None
+) -> Network:
+    """Describe a network for the record."""
+    backbone, head = getattr(model, "backbone", model), getattr(model, "decode_head", None)
+    parts = [type(part).__name__ for part in (backbone, head) if part is not None]
+    return Network(
+        architecture=" + ".join(parts),
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        checkpoint_sha256=hash_file(checkpoint) if checkpoint is not None else None,
+        trained_by=trained_by,
+        weights=weights,
+    )

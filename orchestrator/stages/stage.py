@@ -1,0 +1,78 @@
+"""What a stage gets and gives: a stage is a plain function from a task and its context to a result, free of Ray."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from orchestrator.record import Cell, Network
+
+OnStep = Callable[[int, Mapping[str, float]], None]
+"""Reports live scalars of a running task: (step, name -> value)."""
+
+COUNTS_FILE = "counts.npz"
+MANIFEST_FILE = "manifest.json"
+
+
+@dataclass(frozen=True)
+class StageContext:
+    """Where a task finds what it needs on this machine.
+
+    Attributes:
+        folder: the task's folder in the store, for what it leaves behind.
+        scratch: a folder for what it needs only to go on after an interruption.
+        roots: name of a data set -> its root folder.
+        weights: the file of outside weights of the task's model, or None.
+        inputs: role -> folder of the finished task whose output it is.
+        threads: CPU threads to use.
+        on_step: takes live scalars.
+    """
+
+    folder: Path
+    scratch: Path
+    roots: Mapping[str, Path]
+    weights: Path | None
+    inputs: Mapping[str, Path]
+    threads: int
+    on_step: OnStep
+
+
+@dataclass(frozen=True)
+class StageResult:
+    """What a stage made, beside the files that it left in its folder.
+
+    Attributes:
+        network: the network that was trained or scored.
+        protocol: all that must be equal for two scores to be compared; None where nothing was scored.
+        classes: class names, in the order of the confusion counts.
+        cells: the unaggregated scores.
+        metrics: other numbers (frames per second, updates ...); None with no value.
+    """
+
+    network: Network
+    protocol: dict[str, Any] | None = None
+    classes: tuple[str, ...] = ()
+    cells: tuple[Cell, ...] = ()
+    metrics: dict[str, float | None] = field(default_factory=dict)
+
+
+def make_cell(name: str, axes: dict[str, str | int], counts: NDArray[np.int64]) -> Cell:
+    """Pool per-image confusion counts (N, K, K) into a cell of the record."""
+    pooled = counts.sum(axis=0)
+    return Cell(name=name, axes=axes, frames=len(counts), confusion=tuple(tuple(int(n) for n in row) for row in pooled))
+
+
+def save_counts(folder: Path, frames: list[str], counts: Mapping[str, NDArray[np.int64]]) -> None:
+    """Keep every image's confusion counts, so that any score and interval can be recomputed.
+
+    Args:
+        folder: the task's folder.
+        frames: names of the images, in order.
+        counts: cell name -> int64 (N, K, K).
+    """
+    np.savez_compressed(folder / COUNTS_FILE, frames=np.array(frames), **{f"cell:{k}": v for k, v in counts.items()})

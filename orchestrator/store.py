@@ -1,0 +1,142 @@
+"""The content-addressed store: `<store>/tasks/<key>/` holds all that a task made; `record.json`, written last, commits it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+from adapt.errors import PrerequisiteError, TaskError
+from experiments.facts import hash_file
+from orchestrator import lease
+from orchestrator.record import FILE, Record, StoredFile, dump_record, read_record
+
+FAILURE_FILE = "failure.json"
+LEASE_FILE = "lease.json"
+SCRATCH = "work"  # of a task's folder: what an interrupted task goes on from; removed at the commit
+MINIMUM_FREE_BYTES = 200 * 2**20  # ours: room for the records and checkpoints of a miniature sweep
+
+
+class Store:
+    """A folder of finished tasks, on a disk that every machine of the cluster sees.
+
+    Args:
+        root: the folder; made on first use.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def __reduce__(self) -> tuple[type[Store], tuple[Path]]:
+        return Store, (self.root,)
+
+    def folder(self, key: str) -> Path:
+        """Return the folder of a task, whether it exists or not."""
+        return self.root / "tasks" / key
+
+    def scratch(self, key: str) -> Path:
+        """Return the folder in which a running task keeps what it goes on from after an interruption."""
+        return self.folder(key) / SCRATCH
+
+    def is_done(self, key: str) -> bool:
+        """Say whether a task is committed."""
+        return (self.folder(key) / FILE).is_file()
+
+    def list_done(self) -> set[str]:
+        """Return the keys of all committed tasks."""
+        tasks = self.root / "tasks"
+        return {entry.name for entry in os.scandir(tasks) if self.is_done(entry.name)} if tasks.is_dir() else set()
+
+    def read(self, key: str) -> Record:
+        """Return the record of a committed task.
+
+        Raises:
+            PrerequisiteError: there is none, or it cannot be read.
+        """
+        return read_record(self.folder(key) / FILE)
+
+    def read_failure(self, key: str) -> Record | None:
+        """Return the record of the last failure of a task, or None."""
+        file = self.folder(key) / FAILURE_FILE
+        return read_record(file) if file.is_file() else None
+
+    def verified_file(self, key: str, name: str) -> Path:
+        """Return the path of a file of a committed task after checking its bytes against the record.
+
+        Raises:
+            TaskError: the file is gone or its bytes changed.
+        """
+        path, kept = self.folder(key) / name, self.read(key).files.get(name)
+        if kept is None or not path.is_file() or hash_file(path) != kept.sha256:
+            raise TaskError(
+                f"{path}: this stored file is missing or its bytes are not those that were recorded (a damaged disk, an "
+                f"edit). Remove the folder {self.folder(key)} and run the same command again: only that task is made anew."
+            )
+        return path
+
+    @contextlib.contextmanager
+    def working_on(self, key: str) -> Iterator[bool]:
+        """Hold the task's lease; yields False when another process committed it meanwhile."""
+        folder = self.folder(key)
+        with lease.hold(folder / LEASE_FILE, done=folder / FILE) as ours:
+            yield ours
+
+    def list_files(self, key: str) -> dict[str, StoredFile]:
+        """Return the files that a task leaves behind, with hashes (scratch, leases and records apart)."""
+        folder = self.folder(key)
+        files = {}
+        for path in sorted(folder.rglob("*")):
+            relative = path.relative_to(folder)
+            if path.is_file() and relative.parts[0] not in (SCRATCH, FILE, FAILURE_FILE, LEASE_FILE):
+                files[relative.as_posix()] = StoredFile(sha256=hash_file(path), size_bytes=path.stat().st_size)
+        return files
+
+    def commit(self, record: Record) -> None:
+        """Write a record as the last file of its task: from then on the task is done."""
+        folder = self.folder(record.key)
+        write_atomically(folder / FILE, dump_record(record))
+        (folder / FAILURE_FILE).unlink(missing_ok=True)
+        shutil.rmtree(folder / SCRATCH, ignore_errors=True)
+
+    def write_failure(self, record: Record) -> None:
+        """Keep the record of a failure; the task stays to be done."""
+        folder = self.folder(record.key)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(folder / FAILURE_FILE, dump_record(record))
+
+    def check_writable(self) -> None:
+        """Check that the store can take results, before anything expensive starts.
+
+        Raises:
+            PrerequisiteError: it cannot be written, or its disk is all but full.
+        """
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            write_atomically(self.root / "segshift-store.txt", "The results of segshift sweeps. `segshift status` lists them.\n")
+            free_bytes = shutil.disk_usage(self.root).free
+        except OSError as error:
+            raise PrerequisiteError(
+                f"the store {self.root} cannot be written ({error.strerror}). "
+                "Give another folder with --store or SEGSHIFT_STORE, or mend its permissions."
+            ) from error
+        if free_bytes < MINIMUM_FREE_BYTES:
+            raise PrerequisiteError(
+                f"the disk of the store {self.root} has {free_bytes / 2**20:.0f} MiB left, and a sweep needs at least "
+                f"{MINIMUM_FREE_BYTES / 2**20:.0f}. Free some, or give another folder with --store."
+            )
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a file so that a reader sees the old one or the new one, whole, even after a crash."""
+    draft = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        with draft.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
