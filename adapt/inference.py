@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-# Backbones that fail on, or misalign, sides that are no multiple of these; the others take any size. Found by running
-# the networks of mmsegmentation on odd sizes; UNet's is the product of its downsampling steps (mmseg/models/backbones/unet.py).
-_SIZE_DIVISORS = {"UNet": 16, "ERFNet": 8}
+# Backbones that refuse sides which are no multiple of these; the others take any size. Found by running the networks of
+# mmsegmentation on odd sizes; each is the product of the backbone's downsampling steps.
+_SIZE_DIVISORS = {"UNet": 16, "PIDNet": 8, "DDRNet": 8}
 
 
 def to_tensor(model: nn.Module, image: NDArray[np.uint8]) -> Tensor:
@@ -83,7 +83,7 @@ def find_size_divisor(model: nn.Module) -> int:
     """Find the number that the sides of the network's input must be multiples of; 1 where any size will do."""
     network: Any = model
     configured = (getattr(network.data_preprocessor, "test_cfg", None) or {}).get("size_divisor")
-    return int(configured or _SIZE_DIVISORS.get(type(network.backbone).__name__, 1))
+    return int(configured or _SIZE_DIVISORS.get(type(getattr(network, "backbone", None)).__name__, 1))
 
 
 @contextlib.contextmanager

@@ -18,7 +18,7 @@ class ModelSettings(Settings):
     """A network: an mmsegmentation config, changes to it, and the weights it starts from.
 
     Attributes:
-        config: The path of a config file, or the name (no `.py`) of a config of ours or of one that mmsegmentation ships.
+        config: The path of a config file, or the name (no `.py`) of a config of ours or of mmsegmentation's.
         overrides: Changes to the config's `model`: nested, or with dotted keys such as `decode_head.channels`.
         weights: A checkpoint with the weights of the whole network; None starts from random ones.
     """

@@ -23,8 +23,8 @@ def configure(threads: int, seed: int | None) -> torch.device:
     Returns:
         The device to compute on: the first GPU that this process sees, or the CPU.
     """
-    # Before any thread starts: threads inherit this flag from the one that starts them. Without it the tiny numbers in a
-    # network's dead channels slow a CPU down up to a hundred times.
+    # Before any thread starts: threads inherit this flag from the one that starts them. Without it the tiny numbers in
+    # a network's dead channels slow a CPU down up to a hundred times.
     torch.set_flush_denormal(True)
     torch.set_num_threads(threads)
     cv2.setNumThreads(threads)

@@ -28,7 +28,7 @@ def corrupt(
     backend: str = "reference",
     origin: str = "the image",
 ) -> NDArray[np.uint8]:
-    """Corrupt an RGB image; equal arguments give equal pixels in any process, and no random state changes hands.
+    """Corrupt an RGB image; equal arguments give equal pixels in any process, and numpy's random state stays as it was.
 
     Args:
         image: (H, W, 3) uint8 RGB, both sides at least 32 pixels. It is not changed.

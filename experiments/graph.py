@@ -488,7 +488,7 @@ def _identify(settings: StageSettings, datasets: Mapping[str, BoundDataset], mod
 
     The domains of a stream keep their names: its scores are reported under them.
     """
-    named = {"label", "resources", "kind", "model", "dataset", "source", "target"}
+    named = {"label", "resources", "expected_seconds", "kind", "model", "dataset", "source", "target"}
     identity = settings.model_dump(mode="json", exclude=named)
     bound = {name: [d.settings.model_dump(mode="json"), d.fingerprint] for name, d in datasets.items()}
     identity["datasets"] = bound if isinstance(settings, StreamStage) else list(bound.values())

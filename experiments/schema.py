@@ -48,9 +48,10 @@ class MatrixSettings(Settings):
 
 
 class StageSettings(Settings):
-    """What every stage has: its label on the leaderboard and its resources."""
+    """What every stage has: its label on the leaderboard, its resources, and what a task of it is expected to cost."""
 
     label: str | None = None
+    expected_seconds: float | None = Field(None, gt=0)
     resources: ResourceSettings = ResourceSettings()
 
 

@@ -19,7 +19,6 @@ STALE_AFTER_S = 60.0  # ours: twelve missed heartbeats; survives a paused NFS se
 POLL_S = 0.5
 
 
-
 def try_acquire(file: Path) -> str | None:
     """Take the lease at `file` if it is free or its holder is dead; return its token, or None where it is held."""
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -68,6 +67,11 @@ def hold(file: Path, done: Path) -> Iterator[bool]:
         beat.join()
         if _read(file).get("token") == token:
             file.unlink(missing_ok=True)
+
+
+def is_held(file: Path) -> bool:
+    """Say whether a live process holds the lease at `file`."""
+    return file.exists() and not _is_dead(file)
 
 
 def _beat(file: Path, stop: threading.Event) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adapt.scores.confusion import iou_per_class, mean_iou
-from adapt.scores.robustness import mean_performance_under_corruption, relative_performance_under_corruption
+from adapt.scores.robustness import mean_corrupted, relative_corrupted
 from adapt.tta.summary import summarise
 from corruptions.catalog import CORRUPTIONS
 from orchestrator.record import Cell, Record
@@ -65,13 +65,13 @@ def _score_benchmark(record: Record) -> dict[str, float | None]:
     }
     wanted = [(str(name), int(severity)) for name, severity in (record.protocol or {}).get("cells", [])]
     complete = bool(wanted) and set(wanted) <= set(grid)
-    mpc = mean_performance_under_corruption(grid, wanted) if complete else None
+    mpc = mean_corrupted(grid, wanted) if complete else None
     fixed = [cell for cell in wanted if not CORRUPTIONS[cell[0]].moves_pixels]
     return {
         "clean_miou": clean,
         "mpc": mpc,
-        "rpc": relative_performance_under_corruption(mpc, clean) if mpc is not None and clean else None,
-        "mpc_fixed_pixels": mean_performance_under_corruption(grid, fixed) if complete and fixed else None,
+        "rpc": relative_corrupted(grid, clean, wanted) if complete and clean else None,
+        "mpc_fixed_pixels": mean_corrupted(grid, fixed) if complete and fixed else None,
         **{f"miou/{name}": score for name, score in by_name.items() if name != CLEAN},
     }
 

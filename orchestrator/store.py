@@ -41,6 +41,10 @@ class Store:
         """Return the folder in which a running task keeps what it goes on from after an interruption."""
         return self.folder(key) / SCRATCH
 
+    def lease_file(self, key: str) -> Path:
+        """Return the lease that the process working on a task holds."""
+        return self.folder(key) / LEASE_FILE
+
     def is_done(self, key: str) -> bool:
         """Say whether a task is committed."""
         return (self.folder(key) / FILE).is_file()
@@ -81,7 +85,7 @@ class Store:
     def working_on(self, key: str) -> Iterator[bool]:
         """Hold the task's lease; yields False when another process committed it meanwhile."""
         folder = self.folder(key)
-        with lease.hold(folder / LEASE_FILE, done=folder / FILE) as ours:
+        with lease.hold(self.lease_file(key), done=folder / FILE) as ours:
             yield ours
 
     def list_files(self, key: str) -> dict[str, StoredFile]:

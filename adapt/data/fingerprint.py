@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from pathlib import Path
 
 from adapt.data.layout import list_frames
@@ -29,17 +30,21 @@ def fingerprint(settings: DatasetSettings, root: Path, require_labels: bool = Tr
         SpecError: The type, split or subset does not exist.
         PrerequisiteError: The folder is missing or empty, or images and labels do not pair up.
     """
-    # One file a line, so that no list of 25,000 rows is built twice in memory.
     digest = hashlib.sha256()
     digest.update(_line([settings.type, sorted(settings.splits), sorted(settings.subset)]))
+    inside = f"{root}{os.sep}"
     for frame in list_frames(settings, root, require_labels):
-        row: list[str | int | None] = [frame.image.relative_to(root).as_posix(), frame.image.stat().st_size]
-        if frame.label is None:
-            row += [None, None]
-        else:
-            row += [frame.label.relative_to(root).as_posix(), frame.label.stat().st_size]
+        row: list[str | int | None] = []
+        for path in (frame.image, frame.label):
+            # Strings, as 25,000 frames must not keep a planner waiting.
+            file = None if path is None else str(path)
+            row += [None, None] if file is None else [_normalise(file, inside), os.stat(file).st_size]
         digest.update(_line(row))
     return digest.hexdigest()
+
+
+def _normalise(file: str, inside: str) -> str:
+    return file.removeprefix(inside).replace(os.sep, "/")
 
 
 def _line(values: object) -> bytes:

@@ -1,4 +1,4 @@
-"""THE WALL: the only package that imports mmsegmentation, mmengine and mmcv; everything else takes their names from here.
+"""THE WALL: the only package that imports mmsegmentation, mmengine and mmcv; all else takes their names from here.
 
 Importing it makes two mends: `compiled_ops` (mmsegmentation without compiled mmcv) and `checkpoint` (mmengine reads
 checkpoints with `weights_only=True`).
@@ -6,11 +6,15 @@ checkpoints with `weights_only=True`).
 
 from __future__ import annotations
 
+import os
 import warnings
 
 from adapt.openmmlab.compiled_ops import stand_in_for_compiled_ops
 
-# The warnings that OpenMMLab's own imports raise (deprecated torch.jit, moved mmcv layers) are nothing a user can act on.
+# mmsegmentation imports albumentations, which would ask the network for a newer version of itself.
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+
+# What OpenMMLab's own imports warn of (deprecated torch.jit, moved mmcv layers) is nothing that a user can act on.
 with warnings.catch_warnings(), stand_in_for_compiled_ops():
     warnings.simplefilter("ignore")
     import mmseg.datasets
@@ -108,6 +112,8 @@ __all__ = [
     "to_tensor",
 ]
 
-from adapt.openmmlab.checkpoint import install_safe_loader  # noqa: E402  (needs the names above)
+from adapt.openmmlab.checkpoint import install_safe_loader
 
 install_safe_loader()
+# Some heads resize with align_corners=True, as their authors did; a warning for every odd image size mends nothing.
+warnings.filterwarnings("ignore", message="When align_corners=True", module="mmseg")

@@ -1,4 +1,4 @@
-"""Mend 2: checkpoints, always read with `weights_only=True`, and the artifact (config and weights) of a trained network.
+"""Mend 2: checkpoints, always read with `weights_only=True`; and the artifact (config, weights) of a trained network.
 
 `torch.load(weights_only=True)` refuses every object that is not on its list; mmengine's checkpoints hold a
 `HistoryBuffer` and numpy arrays beside the weights. Exactly those are added to the list. A file can never run code.
@@ -31,8 +31,8 @@ _LISTED_KEYS = 5  # ours: as many wrong keys as one reads in an error message
 
 def _numpy_globals() -> list[Any]:
     """List the numpy functions and types in the pickle of an array or a scalar, under their numpy 1 and 2 names."""
-    reconstruct = np.empty(0).__reduce__()[0]
-    scalar = np.float64(0).__reduce__()[0]
+    reconstruct: Any = np.empty(0).__reduce__()[0]
+    scalar: Any = np.float64(0).__reduce__()[0]
     named = [
         (function, f"{module}.{function.__name__}")
         for function in (reconstruct, scalar)
@@ -61,7 +61,9 @@ def load_checkpoint(path: str | Path, map_location: Any = "cpu") -> dict[str, An
     """
     path = Path(path).expanduser()
     if not path.is_file():
-        raise PrerequisiteError(f"The checkpoint {path} does not exist. Correct the path, or run the stage that makes it.")
+        raise PrerequisiteError(
+            f"The checkpoint {path} does not exist. Correct the path, or run the stage that makes it."
+        )
     content = _read_safely(lambda: torch.load(path, map_location=map_location, weights_only=True), str(path))
     if not isinstance(content, dict):
         raise PrerequisiteError(
@@ -81,9 +83,9 @@ def _read_safely(read: Callable[[], Any], name: str) -> Any:
         if unsafe is None:
             raise _damaged(name, error) from error
         raise PrerequisiteError(
-            f"The checkpoint {name} was refused: it holds {unsafe[1]!r}, which is not part of a network's weights and could "
-            "run code when read; nothing of it was run. Take a checkpoint of another origin, or, where you trust its "
-            "author, save its bare `state_dict()` in a new file first."
+            f"The checkpoint {name} was refused: it holds {unsafe[1]!r}, which is not part of a network's weights and "
+            "could run code when read; nothing of it was run. Take a checkpoint of another origin, or, where you trust "
+            "its author, save its bare `state_dict()` in a new file first."
         ) from error
     except (RuntimeError, EOFError, OSError, ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
         # A damaged file makes the zip reader and the unpickler fail in any of these ways.
@@ -102,7 +104,7 @@ def _damaged(name: str, error: Exception) -> PrerequisiteError:
 def install_safe_loader() -> None:
     """Make mmengine's own reader (Runner's resume and load_from, `Pretrained`) read as `load_checkpoint` does.
 
-    Local files and downloads are covered; mmengine's remaining readers (ceph, pavi) use the even stricter default of torch.
+    Local files and downloads are covered; mmengine's other readers (ceph, pavi) use torch's default, which is stricter.
     """
     mmengine_checkpoint.CheckpointLoader.register_scheme(prefixes="", loader=load_from_local, force=True)
     mmengine_checkpoint.load_url = _load_url
@@ -114,7 +116,7 @@ def load_from_local(filename: str, map_location: Any) -> dict[str, Any]:
 
 
 def _load_url(url: str, *args: Any, **kwargs: Any) -> Any:
-    """Download and read a checkpoint for mmengine, with torch's own function, whose default would be to run its code."""
+    """Download and read a checkpoint for mmengine by torch's own function, whose default would be to run its code."""
     kwargs["weights_only"] = True
     return _read_safely(lambda: torch.hub.load_state_dict_from_url(url, *args, **kwargs), url)
 
@@ -153,7 +155,9 @@ def _describe_difference(expected: Mapping[str, torch.Tensor], found: Mapping[st
     unexpected = [key for key in found if key not in expected]
     shapes = [key for key in expected if key in found and expected[key].shape != found[key].shape]
     parts = []
-    heads = [key for key in shapes if key.startswith("decode_head.") and expected[key].shape[1:] == found[key].shape[1:]]
+    heads = [
+        key for key in shapes if key.startswith("decode_head.") and expected[key].shape[1:] == found[key].shape[1:]
+    ]
     if heads:
         wanted, got = expected[heads[0]].shape[0], found[heads[0]].shape[0]
         parts.append(f"the file's head has {got} classes and the network's {wanted};")
@@ -223,7 +227,8 @@ def load_artifact(folder: str | Path) -> tuple[nn.Module, tuple[str, ...]]:
         config = json.loads(config_path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise PrerequisiteError(
-            f"{folder} holds no trained network: {MODEL_FILE} is missing. Correct the path, or run the stage that makes it."
+            f"{folder} holds no trained network: {MODEL_FILE} is missing. Correct the path, or run the stage that "
+            "makes it."
         ) from error
     except ValueError as error:
         raise PrerequisiteError(

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import importlib.util
 import inspect
+import io
 import logging
+import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -21,7 +25,10 @@ _LOG = logging.getLogger(__name__)
 
 _HEADS = ("decode_head", "auxiliary_head")
 _SYNC_BATCHNORM = ("SyncBN", "MMSyncBN")
+# The module or part that a config names -> the package that brings it; without mmdet, mmsegmentation has empty classes
+# under the names of these two heads.
 _PACKAGES = {"mmdet": "mmdet", "mmpretrain": "mmpretrain", "mmcls": "mmpretrain"}
+_MMDET_HEADS = ("MaskFormerHead", "Mask2FormerHead")
 
 
 def resolve_config(settings: ModelSettings, num_classes: int) -> dict[str, Any]:
@@ -60,10 +67,25 @@ def _read_model(path: Path) -> Any:
     try:
         config = Config.fromfile(path, import_custom_modules=True)
     except (OSError, SyntaxError, ValueError, KeyError, TypeError, ImportError, AttributeError, NameError) as error:
-        raise SpecError(f"The model config {path} cannot be read ({type(error).__name__}: {error}). Mend it.") from error
+        _refuse_missing_package(str(path), error)
+        raise SpecError(
+            f"The model config {path} cannot be read ({type(error).__name__}: {error}). Mend it."
+        ) from error
     if "model" not in config:
-        raise SpecError(f"The model config {path} defines no `model = dict(type=..., ...)`. Add it, or name another config.")
+        raise SpecError(
+            f"The model config {path} defines no `model = dict(type=..., ...)`. Add it, or name another config."
+        )
     return config["model"]
+
+
+def _refuse_missing_package(what: str, error: Exception) -> None:
+    """Raise a clear error if the cause of `error` is an OpenMMLab package that is not installed."""
+    for name, package in _PACKAGES.items():
+        if importlib.util.find_spec(package) is None and re.search(rf"\b{name}\b", str(error)):
+            raise PrerequisiteError(
+                f"The network of {what} has parts from {package}, which is not installed. Choose another network, or "
+                f"install it: `pip install {package}`."
+            ) from error
 
 
 def _to_plain(value: Any) -> Any:
@@ -78,8 +100,8 @@ def _to_plain(value: Any) -> Any:
         # Configs written with imported classes name them by object instead of by string.
         return value.__name__
     raise SpecError(
-        f"A model config holds {value!r}, which is neither a number, a text, a list nor a dict, so it cannot be recorded. "
-        "Write plain data in the config."
+        f"A model config holds {value!r}, which is neither a number, a text, a list nor a dict, so it cannot be "
+        "recorded. Write plain data in the config."
     )
 
 
@@ -109,7 +131,8 @@ def _override_item(items: list[Any], name: str, rest: str, value: Any) -> None:
     index, _, inner = rest.partition(".")
     if not index.isdigit() or int(index) >= len(items):
         raise SpecError(
-            f"The model override {name}.{rest} goes into a list of {len(items)}: write {name}.0 to {name}.{len(items) - 1}."
+            f"The model override {name}.{rest} goes into a list of {len(items)}: "
+            f"write {name}.0 to {name}.{len(items) - 1}."
         )
     holder = {"item": items[int(index)]}
     _apply_overrides(holder, {f"item.{inner}" if inner else "item": value})
@@ -121,8 +144,8 @@ def _fix_preprocessor(model: dict[str, Any], path: Path) -> None:
     preprocessor = model.setdefault("data_preprocessor", {"type": "SegDataPreProcessor"})
     if preprocessor.get("rgb_to_bgr"):
         raise SpecError(
-            f"The model config {path} sets rgb_to_bgr in its data_preprocessor, which expects RGB files; mmsegmentation "
-            "reads BGR. Set bgr_to_rgb=True for a network that sees RGB, and neither for one that sees BGR."
+            f"The model config {path} sets rgb_to_bgr in its data_preprocessor, which expects images in RGB; "
+            "mmsegmentation reads BGR. Set bgr_to_rgb=True for a network that sees RGB, neither for one that sees BGR."
         )
     # mmsegmentation stacks a training batch only with one of `size` and `size_divisor`; a divisor of 1 pads nothing.
     if preprocessor.get("size") is None and preprocessor.get("size_divisor") is None:
@@ -142,28 +165,32 @@ def _set_classes(head: Any, num_classes: int, where: str) -> None:
 
 def _replace_classes(node: Any, num_classes: int, where: str) -> bool:
     """Replace every `num_classes` below a node, and what depends on it; tell whether there was one."""
+    items: list[tuple[object, Any]] = []
+    found = False
     if isinstance(node, list):
-        return any([_replace_classes(item, num_classes, f"{where}.{index}") for index, item in enumerate(node)])
-    if not isinstance(node, dict):
-        return False
-    found = "num_classes" in node
+        items = list(enumerate(node))
+    elif isinstance(node, dict):
+        found = "num_classes" in node
+        items = list(node.items())
+        _fix_class_weight(node, num_classes, where)
     if found:
         # `out_channels` counts classes only where it equals them (1: a binary head); elsewhere it is a width.
         if node.get("out_channels") in (node["num_classes"], 1):
             node["out_channels"] = num_classes
         node["num_classes"] = num_classes
-    _fix_class_weight(node, num_classes, where)
-    return any([_replace_classes(item, num_classes, f"{where}.{key}") for key, item in node.items()]) or found
+    for key, item in items:
+        found |= _replace_classes(item, num_classes, f"{where}.{key}")
+    return found
 
 
 def _fix_class_weight(node: dict[str, Any], num_classes: int, where: str) -> None:
-    """Drop class weights that belong to another list of classes; mask losses keep their last, the weight of "no object"."""
+    """Drop class weights that belong to another list of classes; a mask loss keeps its last, that of "no object"."""
     weight = node.get("class_weight")
-    if not isinstance(weight, list) or len(weight) in (num_classes, num_classes + 1):
+    if not isinstance(weight, list):
         return
     if len(set(weight[:-1])) == 1 and weight[-1] != weight[0]:
         node["class_weight"] = [weight[0]] * num_classes + [weight[-1]]
-    else:
+    elif len(weight) != num_classes:
         del node["class_weight"]
         _LOG.info("%s.class_weight is for %d classes, not %d: dropped", where, len(weight), num_classes)
 
@@ -182,7 +209,11 @@ def _replace_sync_batchnorm(node: Any) -> None:
 
 def _is_download(init: Any) -> bool:
     """Tell whether an `init_cfg` takes weights that are not in an existing local file."""
-    return isinstance(init, dict) and init.get("type") == "Pretrained" and not _is_file(init.get("checkpoint"))
+    return _is_pretrained(init) and not _is_file(init.get("checkpoint"))
+
+
+def _is_pretrained(init: Any) -> bool:
+    return isinstance(init, dict) and init.get("type") in ("Pretrained", "Pretrained_Part")
 
 
 def _is_file(name: object) -> bool:
@@ -200,7 +231,7 @@ def _drop_downloads(node: Any, where: str) -> None:
     if isinstance(name, str) and not _is_file(name):
         _LOG.info("%s.pretrained names %s, no local file: dropped; `weights` carries weights", where, name)
         del node["pretrained"]
-    init = node.get("init_cfg")
+    init: Any = node.get("init_cfg")
     if _is_download(init):
         _LOG.info("%s.init_cfg names %s, no local file: dropped; `weights` carries weights", where, init["checkpoint"])
         del node["init_cfg"]
@@ -236,25 +267,29 @@ def build_model(config: Mapping[str, Any], seed: int | None = None) -> nn.Module
 
 
 def _initialise(model: Any) -> None:
-    """Run the network's own weight initialisation without its log line for every parameter."""
+    """Run the network's own weight initialisation without what it prints and its log line for every parameter."""
+    for head in model.modules():
+        # This head of SAN asks its parent, a plain nn.Module, to initialise it, unless it gets the weights of CLIP.
+        if type(head).__name__ == "SideAdapterCLIPHead" and not _is_pretrained(head.init_cfg):
+            head.side_adapter_network.init_weights()
+            head.is_init = True
     model._dump_init_info = lambda: None
     try:
-        model.init_weights()
+        with contextlib.redirect_stdout(io.StringIO()):
+            model.init_weights()
     finally:
         del model._dump_init_info
 
 
 def _construct(config: Mapping[str, Any]) -> Any:
+    head = config.get("decode_head")
+    if isinstance(head, dict) and head.get("type") in _MMDET_HEADS:
+        _refuse_missing_package(head["type"], ModuleNotFoundError("mmdet"))
     prepared = ConfigDict(_restore_tuples(copy.deepcopy(dict(config))))
     try:
         return MODELS.build(prepared)
     except (KeyError, TypeError, ValueError, AssertionError, ImportError, AttributeError) as error:
-        for name, package in _PACKAGES.items():
-            if f"{name}." in str(error) or f"'{name}'" in str(error):
-                raise PrerequisiteError(
-                    f"The network {config.get('type')!r} has parts from {package}, which is not installed ({error}). "
-                    f"Choose another network, or install it: `pip install {package}`."
-                ) from error
+        _refuse_missing_package(str(config.get("type")), error)
         raise SpecError(
             f"The network {config.get('type')!r} cannot be built from its config ({type(error).__name__}: {error}). "
             "Correct the config or the overrides."
@@ -262,7 +297,7 @@ def _construct(config: Mapping[str, Any]) -> Any:
 
 
 def _restore_tuples(node: Any) -> Any:
-    """Give every part of a network a tuple where its class has one by default: JSON has lists only, and CGNet insists."""
+    """Give every part of a network a tuple where its class has one by default: JSON has lists, and CGNet insists."""
     if isinstance(node, list):
         return [_restore_tuples(item) for item in node]
     if not isinstance(node, dict):
@@ -278,9 +313,11 @@ def _restore_tuples(node: Any) -> Any:
 
 def _tuple_parameters(part: Callable[..., Any]) -> set[str]:
     """List the parameters of a class, its bases included, whose default is a tuple."""
-    functions = [base.__dict__["__init__"] for base in part.__mro__ if "__init__" in base.__dict__] if isinstance(
-        part, type
-    ) else [part]
+    functions = (
+        [base.__dict__["__init__"] for base in part.__mro__ if "__init__" in base.__dict__]
+        if isinstance(part, type)
+        else [part]
+    )
     return {
         parameter.name
         for function in functions

@@ -1,4 +1,4 @@
-"""Registers our parts with mmsegmentation: what `custom_imports = dict(imports=["adapt"])` in a plain config brings in."""
+"""Registers our parts with mmsegmentation: what `custom_imports = dict(imports=["adapt"])` in a plain config does."""
 
 from __future__ import annotations
 

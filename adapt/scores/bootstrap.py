@@ -1,7 +1,7 @@
 """Intervals of mIoU over the choice of images, by the percentile bootstrap (Efron & Tibshirani 1993, chapter 13).
 
-A resample draws as many images as there are, with replacement, and merges their confusion counts: its score is that of a
-set, not a mean over images.
+A resample draws as many images as there are, with replacement, and merges their confusion counts: its score is that of
+a set, not a mean over images.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def bootstrap_difference(
     unequal = np.flatnonzero((counts.sum(axis=2) != others.sum(axis=2)).any(axis=1))
     if unequal.size:
         raise ValueError(
-            f"{unequal.size} images, the first at index {unequal[0]}, have different labelled pixels in the two counts: "
+            f"{unequal.size} images, the first at index {unequal[0]}, differ in their labelled pixels: "
             "a paired comparison needs the same images in the same order"
         )
     weights = _resample(len(counts), seed, resamples)

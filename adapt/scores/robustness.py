@@ -1,8 +1,8 @@
 """Scores of a row of (corruption, severity) cells.
 
 A *cell* is a pair such as ("fog", 3); a row maps each cell of a protocol to a score or an error in [0, 1]. Every
-function takes the protocol's cells beside the row and refuses a row that lacks one: a mean over what happens to be there
-compares with nothing. Cells outside the protocol are left out.
+function takes the protocol's cells beside the row and refuses a row that lacks one: a mean over what happens to be
+there compares with nothing. Cells outside the protocol are left out.
 
 Where severities are averaged, each corruption is averaged first and the corruptions then weigh the same, as published
 tables do, also where noise has three severities and the others five.

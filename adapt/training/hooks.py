@@ -33,9 +33,9 @@ class StopAtNonFiniteLoss(Hook):
     def after_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
         """Raise a TaskError that names the iteration and the loss."""
         for name, value in outputs.items():
-            if "loss" in name and not math.isfinite(float(value)):
+            if "loss" in name and not math.isfinite(value.item()):
                 raise TaskError(
-                    f"Training stopped at iteration {runner.iter + 1} of {runner.max_iters}: {name} is {float(value)}. "
+                    f"Training stopped at iteration {runner.iter + 1} of {runner.max_iters}: {name} is {value.item()}. "
                     "Lower the learning rate or lengthen the warm-up; the last resume point is from before this."
                 )
 
@@ -94,7 +94,7 @@ class Report(Hook):
         done = runner.iter + 1
         self._count += 1
         for name in self.names:
-            self._sums[name] += float(outputs[name])
+            self._sums[name] += outputs[name].item()
         if done % self.interval and done != runner.max_iters:
             return
         metrics = {name: total / self._count for name, total in self._sums.items()}

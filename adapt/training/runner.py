@@ -139,7 +139,7 @@ def run_training(
         train_dataloader=DataLoader(
             samples,
             batch_size=settings.batch_size,
-            sampler=PositionSampler(),
+            sampler=PositionSampler(0, settings.iterations * settings.batch_size),
             num_workers=workers,
             collate_fn=pseudo_collate,
         ),

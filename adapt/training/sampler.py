@@ -13,20 +13,26 @@ from adapt.training.randomness import Purpose, draw_generator
 
 
 class PositionSampler(Sampler[int]):
-    """Yield start, start + 1, ... without end; the dataset turns a position into a sample.
+    """Yield the positions of a run in order; the dataset turns a position into a sample.
 
     A resumed run sets `start` to iteration x batch size and decodes nothing that was already trained on.
+
+    Attributes:
+        start: First position.
+        stop: One past the last.
     """
 
-    def __init__(self, start: int = 0) -> None:
+    def __init__(self, start: int, stop: int) -> None:
         self.start = start
+        self.stop = stop
 
     def __iter__(self) -> Iterator[int]:
         """Yield the positions."""
-        position = self.start
-        while True:
-            yield position
-            position += 1
+        return iter(range(self.start, self.stop))
+
+    def __len__(self) -> int:
+        """Count the positions."""
+        return self.stop - self.start
 
 
 def pick_shuffled(seed: int, position: int, length: int) -> int:

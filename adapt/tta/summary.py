@@ -19,7 +19,7 @@ class StreamSummary:
         cells: by (round, domain), from the cell's own confusion matrix.
         rounds: by round, the mean over its domains, as in published tables.
         mean: over the rounds.
-        drift: last round minus first round; negative where the method forgets. 0 with one round.
+        drift: last round minus first round; negative where the method forgets. None with one round.
     """
 
     cells: dict[tuple[int, str], float | None]
@@ -43,7 +43,7 @@ def summarise(cells: Mapping[tuple[int, str], NDArray[np.int64]]) -> StreamSumma
         for round_ in sorted({round_ for round_, _ in miou})
     }
     first, last = rounds[min(rounds)], rounds[max(rounds)]
-    drift = None if first is None or last is None else last - first
+    drift = None if len(rounds) == 1 or first is None or last is None else last - first
     return StreamSummary(miou, rounds, _mean(rounds.values()), drift)
 
 

@@ -12,7 +12,7 @@ Protocol: evaluation uses the student; the teacher is offered under its own name
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -89,7 +89,7 @@ class DAFormer(BaseModel):
         optim_wrapper.backward(source_loss)
 
         with torch.no_grad(), optim_wrapper.optim_context(self):
-            teacher_logits = predict_heads(self.teacher, target["inputs"])[0][0]
+            teacher_logits = predict(self.teacher, target["inputs"], [self.teacher.decode_head])[0]
         pseudo_label, pseudo_weight, q = make_pseudo_labels(
             teacher_logits, self.settings.pseudo_threshold, self.settings.ignore_top, self.settings.ignore_bottom
         )
@@ -100,14 +100,12 @@ class DAFormer(BaseModel):
         mixed_label = mix(mask, source_label, pseudo_label)
         mixed_weight = mix(mask, torch.ones_like(pseudo_weight), pseudo_weight)
 
+        mix_loss = q.new_zeros(())
+        heads = list_heads(self.student)
         with optim_wrapper.optim_context(self):
-            mix_loss = sum(
-                (
-                    factor * compute_weighted_cross_entropy(logits, mixed_label, mixed_weight)
-                    for logits, factor in predict_heads(self.student, mixed_image)
-                ),
-                start=q.new_zeros(()),
-            )
+            for head, logits in zip(heads, predict(self.student, mixed_image, heads), strict=True):
+                loss = compute_weighted_cross_entropy(logits, mixed_label, mixed_weight)
+                mix_loss = mix_loss + get_loss_factor(head) * loss
         optim_wrapper.backward(mix_loss)
 
         optim_wrapper.step()
@@ -121,22 +119,20 @@ class DAFormer(BaseModel):
         }
 
 
-def predict_heads(network: nn.Module, images: Tensor) -> list[tuple[Tensor, float]]:
-    """Run a segmentor up to the logits of its decode head and of each auxiliary head.
+def predict(network: nn.Module, images: Tensor, heads: Sequence[nn.Module]) -> list[Tensor]:
+    """Run a segmentor up to the logits of some of its heads, in the mode that it is in.
 
     Args:
         network: An `EncoderDecoder`.
         images: (N, 3, H, W) float32, normalised.
+        heads: Heads of this network.
 
     Returns:
-        For each head, the decode head first: logits (N, K, H, W), and the factor its loss has in the network's config
-        (1 for a head with several losses).
+        For each head (N, K, H, W) logits.
 
     Raises:
         SpecError: A head does not give one map of logits; such networks have no weighted cross-entropy here.
     """
-    auxiliary = getattr(network, "auxiliary_head", None) or []
-    heads = [network.decode_head, *(auxiliary if isinstance(auxiliary, nn.ModuleList) else [auxiliary])]
     features = network.extract_feat(images)
     outputs = []
     for head in heads:
@@ -146,8 +142,26 @@ def predict_heads(network: nn.Module, images: Tensor) -> list[tuple[Tensor, floa
                 f"The head {type(head).__name__} does not give one map of logits in training, which self-training "
                 "needs. Choose an EncoderDecoder network whose heads do, such as SegFormer, DeepLabV3+ or CGNet."
             )
-        resized = functional.interpolate(
-            logits, size=images.shape[2:], mode="bilinear", align_corners=head.align_corners
-        )  # (N, K, H, W)
-        outputs.append((resized, float(getattr(head.loss_decode, "loss_weight", 1.0))))
+        size = images.shape[2:]
+        outputs.append(functional.interpolate(logits, size=size, mode="bilinear", align_corners=head.align_corners))
     return outputs
+
+
+def list_heads(network: nn.Module) -> list[nn.Module]:
+    """List the decode head and then the auxiliary heads of a segmentor.
+
+    Args:
+        network: An `EncoderDecoder`.
+
+    Returns:
+        At least one head.
+    """
+    auxiliary = getattr(network, "auxiliary_head", None)
+    if isinstance(auxiliary, nn.ModuleList):
+        return [network.decode_head, *auxiliary]
+    return [network.decode_head] if auxiliary is None else [network.decode_head, auxiliary]
+
+
+def get_loss_factor(head: nn.Module) -> float:
+    """Look up the factor that a head's loss has in its config; 1 for a head with several losses."""
+    return float(getattr(head.loss_decode, "loss_weight", 1.0))

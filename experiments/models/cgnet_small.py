@@ -1,8 +1,9 @@
 """A CGNet cut down for a CPU: for the miniature world, where a whole experiment takes minutes.
 
-Widths and depths are ours, chosen for an eighth of a second a training step of batch 2 at 192x96 on one core.
+Widths and depths are ours, chosen for about 0.1 s a training step (two images of 192x96, one core); 0.1 M parameters.
 """
 
+# ruff: noqa: C408  (`dict(...)` is how mmsegmentation writes its configs)
 norm_cfg = dict(type="BN", requires_grad=True)
 model = dict(
     type="EncoderDecoder",

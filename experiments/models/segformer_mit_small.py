@@ -3,6 +3,7 @@
 Widths and depths are ours: half of MiT-B0, one layer a stage.
 """
 
+# ruff: noqa: C408  (`dict(...)` is how mmsegmentation writes its configs)
 norm_cfg = dict(type="BN", requires_grad=True)
 model = dict(
     type="EncoderDecoder",

@@ -17,6 +17,7 @@ from corruptions.seeding import derive_seed
 from experiments.schema import BenchmarkStage
 from experiments.task import Task
 from orchestrator.stages.evaluate import CELL as CLEAN
+from orchestrator.protocol import describe_protocol
 from orchestrator.stages.network import load_network
 from orchestrator.stages.stage import StageContext, StageResult, make_cell, save_counts
 
@@ -59,18 +60,7 @@ def run(task: Task, context: StageContext) -> StageResult:
     axes = {f"{corruption}/{severity}": (corruption, severity) for corruption, severity in protocol.cells}
     return StageResult(
         network=network,
-        protocol={
-            "kind": "benchmark",
-            "dataset": dataset.model_dump(mode="json"),
-            "limit": settings.limit,
-            "protocol": protocol.name,
-            "cells": [list(cell) for cell in protocol.cells],
-            "backend": protocol.backend,
-            "backend_version": protocol.version,
-            "channel_order": protocol.channel_order,
-            "insertion_point": protocol.insertion_point,
-            "seed": settings.seed,
-        },
+        protocol=describe_protocol(task),
         classes=classes,
         cells=tuple(
             make_cell(name, {"corruption": axes[name][0], "severity": axes[name][1]} if name in axes else {}, values)

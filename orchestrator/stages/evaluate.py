@@ -13,6 +13,7 @@ from adapt.inference import predict_logits
 from adapt.scores.confusion import count_confusion, mean_iou
 from experiments.schema import EvaluateStage
 from experiments.task import Task
+from orchestrator.protocol import describe_protocol
 from orchestrator.stages.network import load_network
 from orchestrator.stages.stage import StageContext, StageResult, make_cell, save_counts
 
@@ -41,7 +42,7 @@ def run(task: Task, context: StageContext) -> StageResult:
     save_counts(context.folder, [frame.name for frame in frames], {CELL: counts})
     return StageResult(
         network=network,
-        protocol={"kind": "evaluate", "dataset": dataset.model_dump(mode="json"), "limit": settings.limit},
+        protocol=describe_protocol(task),
         classes=classes,
         cells=(make_cell(CELL, {}, counts),),
         metrics={"frames_per_second": len(frames) / seconds if seconds > 0 else None},

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from adapt.data.catalog import DATASET_TYPES
-from adapt.openmmlab.checkpoint import WEIGHTS_FILE, load_artifact, load_weights
+from adapt.openmmlab.checkpoint import WEIGHTS_FILE, load_artifact, load_weights, save_artifact
 from adapt.openmmlab.model import build_model, resolve_config
 from experiments.facts import hash_file
 from experiments.task import BoundModel, Task
@@ -43,6 +45,15 @@ def require_model(task: Task) -> BoundModel:
     if task.model is None:
         raise ValueError(f"task {task.name} has no model")
     return task.model
+
+
+def keep_network(
+    task: Task, context: StageContext, config: Mapping[str, Any], model: torch.nn.Module, classes: Sequence[str]
+) -> Network:
+    """Save a trained network into its task's folder, and describe it for the record."""
+    save_artifact(context.folder, config, model, classes)
+    weights = task.model.settings.weights if task.model is not None else None
+    return describe_network(model, context.folder / WEIGHTS_FILE, trained_by=task.key, weights=weights)
 
 
 def describe_network(

@@ -76,3 +76,12 @@ def save_counts(folder: Path, frames: list[str], counts: Mapping[str, NDArray[np
         counts: cell name -> int64 (N, K, K).
     """
     np.savez_compressed(folder / COUNTS_FILE, frames=np.array(frames), **{f"cell:{k}": v for k, v in counts.items()})
+
+
+def with_progress(on_step: OnStep, iterations: int) -> OnStep:
+    """Return an `on_step` that adds the share of the iterations that is done."""
+
+    def report(step: int, values: Mapping[str, float]) -> None:
+        on_step(step, {**values, "progress": step / iterations})
+
+    return report

@@ -13,9 +13,9 @@ from adapt.inference import forward_logits, to_tensor
 from adapt.tta.catalog import build_method
 from adapt.tta.run import FrameScore, run_stream
 from adapt.tta.stream import Step, build_manifest, index_frames, load_step, resize_image
-from corruptions.protocol import protocol as find_protocol
 from experiments.schema import StreamStage
 from experiments.task import Task
+from orchestrator.protocol import describe_protocol
 from orchestrator.stages.network import load_network
 from orchestrator.stages.stage import MANIFEST_FILE, StageContext, StageResult, make_cell, save_counts
 
@@ -49,17 +49,9 @@ def run(task: Task, context: StageContext) -> StageResult:
         for round_, domain in scores.cells
     }
     save_counts(context.folder, [frame.step.frame for frame in scores.frames], counts)
-    corrupted = any(domain.corruption for domain in settings.stream.domains)
     return StageResult(
         network=network,
-        protocol={
-            "kind": "stream",
-            "stream": settings.stream.model_dump(mode="json"),
-            "datasets": {name: dataset.model_dump(mode="json") for name, dataset in datasets.items()},
-            "reset": settings.reset.model_dump(mode="json"),
-            "online": "predict, then adapt; batch size 1; one step a frame",
-            "backend_version": find_protocol("quick").version if corrupted else None,
-        },
+        protocol=describe_protocol(task),
         classes=classes,
         cells=tuple(
             make_cell(f"{round_}/{domain}", {"round": round_, "domain": domain}, counts[f"{round_}/{domain}"])

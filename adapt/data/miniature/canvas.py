@@ -20,11 +20,13 @@ from adapt.data.miniature.scene import Tone, View
 NEAR: Final = 1.5
 """Depth in metres at which everything is cut off; ours, chosen so that no coordinate leaves OpenCV's range."""
 
+LIMIT: Final = 16000.0
+"""Largest coordinate in pixels that is handed to OpenCV, whose arithmetic is 16 bit before the point."""
+
 FRONT, SIDE, TOP = 0, 1, 2
 """How a surface faces: towards the camera, across the street, upwards."""
 
 Plane = tuple[float, float, float]
-Rectangle = tuple[float, float, float, float]
 
 
 class Canvas:
@@ -42,9 +44,10 @@ class Canvas:
         self.width = width
         self.height = height
         self.min_width = min_width
-        self.focal = view.focal * width
-        self.centre = view.centre * width
-        self.horizon = view.horizon * height
+        # float(): NumPy's scalars are several times slower than Python's in the scalar arithmetic below.
+        self.focal = float(view.focal * width)
+        self.centre = float(view.centre * width)
+        self.horizon = float(view.horizon * height)
         self.index: NDArray[np.uint16] = np.zeros((height, width), np.uint16)
         self.parts: list[int] = []
         self.classes: list[int] = []
@@ -73,10 +76,16 @@ class Canvas:
         self.faces.append(face)
         return len(self.parts) - 1
 
-    def fill(self, polygons: NDArray[np.float64] | Sequence[Sequence[tuple[float, float]]], surface: int) -> None:
+    def fill(self, polygons: NDArray[np.float64], surface: int) -> None:
         """Fill polygons given in buffer pixels, an (N, K, 2) array of (column, row)."""
-        points = np.rint(np.clip(np.asarray(polygons, np.float64), -16000, 16000)).astype(np.int32)
+        points = np.rint(np.minimum(np.maximum(polygons, -LIMIT), LIMIT)).astype(np.int32, order="C")
         cv2.fillPoly(self.index, list(points), surface)
+
+    def outline(self, points: Sequence[tuple[float, float]], surface: int) -> None:
+        """Fill one polygon of (column, row) points."""
+        limit = int(LIMIT)
+        corners = [(min(max(round(x), -limit), limit), min(max(round(y), -limit), limit)) for x, y in points]
+        cv2.fillPoly(self.index, [np.array(corners, np.int32)], surface)
 
     def front(
         self, x: tuple[float, float], y: tuple[float, float], z: float, part: str, tone: Tone, owner: int | None = None
@@ -92,25 +101,58 @@ class Canvas:
         surface = self.surface(part, tone, (0.0, 0.0, 1.0 / depth), FRONT, owner)
         self.index[max(top, 0) : max(bottom, top + 1), max(left, 0) : max(right, left + 1)] = surface
 
+    def fronts(self, rectangles: NDArray[np.float64], z: float, part: str, tone: Tone) -> None:
+        """Paint upright rectangles (N, 4) of (x0, x1, y0, y1) that face the camera, all one surface."""
+        depth = self.depth(z)
+        if depth < NEAR or not len(rectangles):
+            return
+        scale = self.focal / depth
+        shift = self.centre + scale * (self.view.bend * depth * depth - self.view.x)
+        columns = rectangles[:, :2] * scale + shift
+        if columns.max() < 0 or columns.min() > self.width:
+            return
+        rows = self.horizon + scale * (self.view.height - rectangles[:, 2:])
+        corners = np.stack([columns[:, [0, 1, 1, 0]], rows[:, [0, 0, 1, 1]]], axis=2)
+        self.fill(corners, self.surface(part, tone, (0.0, 0.0, 1.0 / depth)))
+
     def side(
         self, x: float, y: tuple[float, float], z: tuple[float, float], part: str, tone: Tone, owner: int | None = None
     ) -> None:
         """Paint an upright rectangle that runs along the street at `x`."""
-        self.sides(x, np.array([[y[0], y[1], z[0], z[1]]]), part, tone, owner)
+        near, far = max(self.depth(z[0]), NEAR), self.depth(z[1])
+        if far <= near + 1e-3:
+            return
+        near_column, far_column = self.column(x, near), self.column(x, far)
+        if max(near_column, far_column) < 0 or min(near_column, far_column) > self.width:
+            return
+        corners = [
+            (near_column, self.row(y[0], near)),
+            (near_column, self.row(y[1], near)),
+            (far_column, self.row(y[1], far)),
+            (far_column, self.row(y[0], far)),
+        ]
+        plane = _upright_plane((near_column, 1.0 / near), (far_column, 1.0 / far))
+        self.outline(corners, self.surface(part, tone, plane, SIDE, owner))
 
     def sides(self, x: float, rectangles: NDArray[np.float64], part: str, tone: Tone, owner: int | None = None) -> None:
         """Paint rectangles (N, 4) of (y0, y1, z0, z1) in the plane at `x`, all one surface."""
         near = np.maximum(rectangles[:, 2] - self.view.z, NEAR)
         far = rectangles[:, 3] - self.view.z
-        keep = far > near + 1e-3
+        low, high = rectangles[:, 0], rectangles[:, 1]
+        keep = far > near
         if not keep.any():
             return
-        near, far, low, high = near[keep], far[keep], rectangles[keep, 0], rectangles[keep, 1]
-        offset, bend = x - self.view.x, self.view.bend
-        near_column = self.centre + self.focal * (offset + bend * near * near) / near
-        far_column = self.centre + self.focal * (offset + bend * far * far) / far
-        eye = self.view.height
+        if not keep.all():
+            near, far, low, high = near[keep], far[keep], low[keep], high[keep]
+        offset, bend, eye = self.focal * (x - self.view.x), self.focal * self.view.bend, self.view.height
         near_scale, far_scale = self.focal / near, self.focal / far
+        near_column = self.centre + offset / near
+        far_column = self.centre + offset / far
+        if bend:
+            near_column += bend * near
+            far_column += bend * far
+        if max(near_column.max(), far_column.max()) < 0 or min(near_column.min(), far_column.min()) > self.width:
+            return
         corners = np.empty((near.size, 4, 2))
         corners[:, 0, 0] = corners[:, 1, 0] = near_column
         corners[:, 2, 0] = corners[:, 3, 0] = far_column
@@ -119,13 +161,9 @@ class Canvas:
         corners[:, 2, 1] = self.horizon + far_scale * (eye - high)
         corners[:, 3, 1] = self.horizon + far_scale * (eye - low)
         first, last = int(near.argmin()), int(far.argmax())
-        span = float(far_column[last] - near_column[first])
-        near_inverse, far_inverse = 1.0 / float(near[first]), 1.0 / float(far[last])
-        if abs(span) < 1.0:
-            plane = (0.0, 0.0, (near_inverse + far_inverse) / 2)
-        else:
-            slope = (far_inverse - near_inverse) / span
-            plane = (slope, 0.0, near_inverse - slope * float(near_column[first]))
+        plane = _upright_plane(
+            (float(near_column[first]), 1.0 / float(near[first])), (float(far_column[last]), 1.0 / float(far[last]))
+        )
         self.fill(corners, self.surface(part, tone, plane, SIDE, owner))
 
     def flat(
@@ -142,15 +180,31 @@ class Canvas:
         drop = self.view.height - y
         if far <= near or drop <= 0.02:
             return
-        steps = 2 if self.view.bend == 0.0 or far - near < 8 else 10
-        depths = 1.0 / np.linspace(1.0 / near, 1.0 / far, steps)
-        rows = self.horizon + self.focal * drop / depths
-        shift = self.view.bend * depths * depths - self.view.x
-        left = self.centre + self.focal * (x[0] + shift) / depths
-        right = self.centre + self.focal * (x[1] + shift) / depths
-        outline = np.concatenate([np.stack([left, rows], 1), np.stack([right, rows], 1)[::-1]])
+        count = 1 if self.view.bend == 0.0 or far - near < 8 else 9
+        step = (1.0 / far - 1.0 / near) / count
+        depths = [1.0 / (1.0 / near + i * step) for i in range(count + 1)]
+        left = [(self.column(x[0], depth), self.row(y, depth)) for depth in depths]
+        right = [(self.column(x[1], depth), self.row(y, depth)) for depth in reversed(depths)]
+        self.outline(left + right, self.surface(part, tone, self._level_plane(drop), TOP, owner))
+
+    def flats(self, rectangles: NDArray[np.float64], part: str, tone: Tone) -> None:
+        """Paint short rectangles (N, 4) of (x0, x1, z0, z1) on the ground, all one surface."""
+        near = np.maximum(rectangles[:, 2] - self.view.z, NEAR)
+        far = rectangles[:, 3] - self.view.z
+        keep = far > near
+        if not keep.any():
+            return
+        near, far, low, high = near[keep], far[keep], rectangles[keep, 0], rectangles[keep, 1]
+        corners = np.empty((near.size, 4, 2))
+        for number, (x, depth) in enumerate(((low, near), (high, near), (high, far), (low, far))):
+            shift = self.view.bend * depth * depth - self.view.x
+            corners[:, number, 0] = self.centre + self.focal * (x + shift) / depth
+            corners[:, number, 1] = self.horizon + self.focal * self.view.height / depth
+        self.fill(corners, self.surface(part, tone, self._level_plane(self.view.height), TOP))
+
+    def _level_plane(self, drop: float) -> Plane:
         scale = 1.0 / (self.focal * drop)
-        self.fill(outline[None], self.surface(part, tone, (0.0, scale, -self.horizon * scale), TOP, owner))
+        return (0.0, scale, -self.horizon * scale)
 
     def cuboid(
         self,
@@ -185,8 +239,8 @@ class Canvas:
         depth = self.depth(z)
         if depth < NEAR:
             return
-        outline = [[(self.column(x, depth), self.row(y, depth)) for x, y in points]]
-        self.fill(outline, self.surface(part, tone, (0.0, 0.0, 1.0 / depth), FRONT, owner))
+        outline = [(self.column(x, depth), self.row(y, depth)) for x, y in points]
+        self.outline(outline, self.surface(part, tone, (0.0, 0.0, 1.0 / depth), FRONT, owner))
 
     def disc(
         self,
@@ -239,4 +293,13 @@ class Canvas:
             (stop[0] + shift[0], stop[1] + shift[1]),
             (stop[0] - shift[0], stop[1] - shift[1]),
         ]
-        self.fill([outline], self.surface(part, tone, (0.0, 0.0, 1.0 / depth), FRONT, owner))
+        self.outline(outline, self.surface(part, tone, (0.0, 0.0, 1.0 / depth), FRONT, owner))
+
+
+def _upright_plane(near: tuple[float, float], far: tuple[float, float]) -> Plane:
+    """Return the plane of an upright surface from (column, inverse depth) of its two ends."""
+    span = far[0] - near[0]
+    if abs(span) < 1.0:
+        return (0.0, 0.0, (near[1] + far[1]) / 2)
+    slope = (far[1] - near[1]) / span
+    return (slope, 0.0, near[1] - slope * near[0])

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from adapt.data.miniature.canvas import NEAR, Canvas
 from adapt.data.miniature.figure import DRAW_FIGURE
@@ -18,6 +19,8 @@ FAR: Final = 150.0
 
 WIDE: Final = 90.0
 """Half the width in metres of the drawn ground; ours."""
+
+Line = NDArray[np.float64]
 
 PLAIN: Final[Tone] = (0.5, 0.5, 0.5)
 
@@ -42,7 +45,7 @@ def draw_scene(scene: Scene, width: int, height: int) -> Canvas:
     others = [thing for thing in scene.things if thing.kind not in LINE_KINDS]
     for group in (lines, others):
         for thing in sorted(group, key=_draw_order):
-            if NEAR < canvas.depth(thing.z + thing.length) and canvas.depth(thing.z) < FAR:
+            if canvas.depth(thing.z + thing.length) > NEAR and canvas.depth(thing.z) < FAR:
                 DRAW[thing.kind](canvas, thing)
     if scene.has_bonnet:
         _draw_bonnet(canvas)
@@ -70,7 +73,11 @@ def _draw_sky(canvas: Canvas, scene: Scene) -> None:
         tone = (level, level, street.tone[0])
         part = "hill" if street.green_end or number % 3 == 0 else "skyline"
         tall = 4.0 + 9.0 * level if part == "hill" else 7.0 + 14.0 * level
-        canvas.front((left, left + segment), (0.0, tall), canvas.view.z + FAR, part, tone)
+        if part == "hill":
+            middle = left + segment / 2
+            canvas.disc(middle, 0.0, (0.9 * segment, tall), canvas.view.z + FAR, part, tone)
+        else:
+            canvas.front((left, left + segment), (0.0, tall), canvas.view.z + FAR, part, tone)
 
 
 def _draw_ground(canvas: Canvas, street: Street) -> None:
@@ -80,9 +87,9 @@ def _draw_ground(canvas: Canvas, street: Street) -> None:
         _draw_verge(canvas, street, verge, sign, (start, end))
     half = street.half_width
     canvas.flat((-half, half), (start, end), "road", street.tone)
-    for z in np.arange(np.floor(start / 17) * 17, start + 60, 17):
-        offset = np.sin(z * 12.9898 + street.tone[1] * 50) * (half - 1.5)
-        canvas.flat((offset - 1.1, offset + 1.1), (z + 3, z + 8), "patch", street.tone)
+    z = np.arange(np.floor(start / 17) * 17, start + 60, 17)
+    offset = np.sin(z * 12.9898 + street.tone[1] * 50) * (half - 1.5)
+    canvas.flats(np.stack([offset - 1.1, offset + 1.1, z + 3, z + 8], 1), "patch", street.tone)
     if street.crossing is not None:
         canvas.flat((-WIDE, WIDE), (street.crossing, street.crossing + 9.0), "road", street.tone)
     _draw_marks(canvas, street, (start, end))
@@ -95,17 +102,23 @@ def _draw_verge(canvas: Canvas, street: Street, verge: Verge, sign: int, z: tupl
     canvas.flat(_span(sign, grass, WIDE), z, beyond, street.tone)
     if verge.grass > 0:
         canvas.flat(_span(sign, walk, grass), z, "terrain", street.tone)
-        for near in np.arange(np.floor(z[0] / 5) * 5, z[0] + 45, 5):
-            wobble = 0.5 + 0.4 * np.sin(near * 7.7)
-            canvas.flat(_span(sign, walk + wobble * verge.grass * 0.6, walk + 0.9 * verge.grass), (near, near + 2), "tuft", street.tone)
+        near = np.arange(np.floor(z[0] / 5) * 5, z[0] + 45, 5.0)
+        inner = walk + (0.3 + 0.24 * np.sin(near * 7.7)) * verge.grass
+        canvas.flats(_strips(sign, inner, np.full_like(near, walk + 0.9 * verge.grass), near, 2.0), "tuft", street.tone)
     canvas.flat(_span(sign, kerb, walk), z, "sidewalk", street.tone)
-    for near in np.arange(np.floor(z[0] / 2) * 2, z[0] + 24, 2.0):
-        canvas.flat(_span(sign, kerb, walk), (near, near + 0.1), "joint", street.tone)
+    near = np.arange(np.floor(z[0] / 2) * 2, z[0] + 24, 2.0)
+    canvas.flats(_strips(sign, np.full_like(near, kerb), np.full_like(near, walk), near, 0.1), "joint", street.tone)
     canvas.flat(_span(sign, kerb - 0.05, kerb + 0.25), z, "kerb", street.tone)
 
 
 def _span(sign: int, inner: float, outer: float) -> tuple[float, float]:
     return (inner, outer) if sign > 0 else (-outer, -inner)
+
+
+def _strips(sign: int, inner: Line, outer: Line, near: Line, length: float) -> Line:
+    """Return ground rectangles (N, 4) of (x0, x1, z0, z1) on one side of the street."""
+    low, high = (inner, outer) if sign > 0 else (-outer, -inner)
+    return np.stack([low, high, near, near + length], 1)
 
 
 def _draw_marks(canvas: Canvas, street: Street, z: tuple[float, float]) -> None:
@@ -115,15 +128,14 @@ def _draw_marks(canvas: Canvas, street: Street, z: tuple[float, float]) -> None:
             canvas.flat((x, x + 0.15), (start, end), "rail", street.tone)
     if street.marks:
         edge = street.lanes * street.lane_width
-        lines = [lane * street.lane_width for lane in range(1 - street.lanes, street.lanes)]
-        for x in lines:
-            for near in np.arange(np.floor(start / 8) * 8, start + 72, 8.0):
-                canvas.flat((x - 0.09, x + 0.09), (near, near + 4.0), "lane", street.tone)
+        near = np.arange(np.floor(start / 8) * 8, start + 72, 8.0)
+        for x in [lane * street.lane_width for lane in range(1 - street.lanes, street.lanes)]:
+            canvas.flats(_strips(1, np.full_like(near, x - 0.09), np.full_like(near, x + 0.09), near, 4.0), "lane", street.tone)
         for x in (-edge + 0.1, edge - 0.25):
             canvas.flat((x, x + 0.15), (start, end), "lane", street.tone)
     if street.zebra is not None:
-        for x in np.arange(-street.half_width + 0.4, street.half_width - 0.5, 1.0):
-            canvas.flat((x, x + 0.5), (street.zebra, street.zebra + 3.0), "lane", street.tone)
+        left = np.arange(-street.half_width + 0.4, street.half_width - 0.5, 1.0)
+        canvas.flats(_strips(1, left, left + 0.5, np.full_like(left, street.zebra), 3.0), "lane", street.tone)
 
 
 def _draw_bonnet(canvas: Canvas) -> None:

@@ -17,7 +17,7 @@ def draw_person(canvas: Canvas, thing: Thing) -> None:
     stride = 0.12 * tall * math.sin(2.0 * (z + x) + thing.seed)
     hip, shoulder = 0.5 * tall, 0.82 * tall
     half = 0.13 * tall
-    shadow = "sidewalk_shadow" if abs(thing.speed[0]) < 1e-9 else "road_shadow"
+    shadow = "sidewalk_shadow" if thing.facing else "road_shadow"
     canvas.flat((x - 0.3, x + 0.3), (z - 0.15, z + 0.25), shadow, thing.tone)
     for foot, side in ((stride, -0.06), (-stride, 0.06)):
         canvas.stroke((x + side * tall, hip), (x + side * tall + foot, 0.0), 0.1 * tall, z, "trousers", thing.accent)

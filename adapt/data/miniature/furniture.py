@@ -6,9 +6,12 @@ from collections.abc import Callable
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from adapt.data.miniature.canvas import NEAR, Canvas
 from adapt.data.miniature.scene import Thing
+
+Cells = NDArray[np.float64]
 
 FLOOR_M: Final = 3.1
 SIGN_PARTS: Final = ("sign_red", "sign_blue", "sign_yellow", "sign_white", "sign_back")
@@ -30,40 +33,36 @@ def draw_building(canvas: Canvas, thing: Thing) -> None:
             canvas.sides(flank, cells, part, tone)
         if is_shop:
             stations = np.arange(near + 0.5, far - 3.0, 4.2)
-            if stations.size:
-                canvas.sides(flank, _stack(0.4, 2.4, stations, 3.4), "shop", thing.accent)
-                canvas.sides(flank, _stack(2.45, 3.0, stations, 3.6), "awning", thing.accent)
+            canvas.sides(flank, _stack(0.4, 2.4, stations, 3.4), "shop", thing.accent)
+            canvas.sides(flank, _stack(2.45, 3.0, stations, 3.6), "awning", thing.accent)
         else:
             doors = np.arange(near + 2.0, far - 1.5, 9.0)
-            if doors.size:
-                canvas.sides(flank, _stack(0.0, 2.3, doors, 1.1), "door", thing.accent)
+            canvas.sides(flank, _stack(0.0, 2.3, doors, 1.1), "door", thing.accent)
     if near - canvas.view.z > NEAR:
         canvas.front(x, (height - 0.5, height), near, "roof", thing.accent)
-        for left in np.arange(x[0] + 0.8, x[1] - 1.2, 2.6):
-            for floor in range(1, floors):
-                base = floor * FLOOR_M + 0.9
-                canvas.front((left, left + 1.2), (base, base + 1.5), near, "window", thing.tone)
+        if floors > 1:
+            left = np.tile(np.arange(x[0] + 0.8, x[1] - 1.2, 2.6), floors - 1)
+            base = np.repeat(np.arange(1, floors) * FLOOR_M + 0.9, left.size // (floors - 1))
+            canvas.fronts(np.stack([left, left + 1.2, base, base + 1.5], 1), near, "window", thing.tone)
 
 
-def _stack(low: float, high: float, starts: np.ndarray, length: float) -> np.ndarray:
+def _stack(low: float, high: float, starts: Cells, length: float) -> Cells:
     cells = np.empty((starts.size, 4))
     cells[:, 0], cells[:, 1], cells[:, 2], cells[:, 3] = low, high, starts, starts + length
     return cells
 
 
 def _pick_windows(
-    rng: np.random.Generator, floors: int, columns: np.ndarray, thing: Thing
-) -> list[tuple[str, tuple[float, float, float], np.ndarray]]:
+    rng: np.random.Generator, floors: int, columns: Cells, thing: Thing
+) -> list[tuple[str, tuple[float, float, float], Cells]]:
     """Split the window grid at random into dark panes and panes that are bright or, at night, lit."""
-    if floors < 2 or not columns.size:
-        return []
     bases = np.repeat(np.arange(1, floors) * FLOOR_M + 0.9, columns.size)
     cells = _stack(0.0, 0.0, np.tile(columns, floors - 1), 1.25)
     cells[:, 0], cells[:, 1] = bases, bases + 1.55
     is_bright = rng.random(len(cells)) < 0.3
     tone = thing.tone
-    groups = [("window", (0.0, tone[1], tone[2]), cells[~is_bright]), ("window", (0.99, tone[1], tone[2]), cells[is_bright])]
-    return [group for group in groups if len(group[2])]
+    dark, bright = (0.0, tone[1], tone[2]), (0.99, tone[1], tone[2])
+    return [("window", dark, cells[~is_bright]), ("window", bright, cells[is_bright])]
 
 
 def draw_wall(canvas: Canvas, thing: Thing) -> None:
@@ -74,8 +73,7 @@ def draw_wall(canvas: Canvas, thing: Thing) -> None:
     flank = canvas.flank(x, (near, far))
     if flank is not None:
         joints = np.arange(near + 2.0, far, 3.0)
-        if joints.size:
-            canvas.sides(flank, _stack(0.0, thing.height, joints, 0.12), "wall_joint", thing.tone)
+        canvas.sides(flank, _stack(0.0, thing.height, joints, 0.12), "wall_joint", thing.tone)
         canvas.side(flank, (thing.height - 0.18, thing.height), (near, far), "wall_cap", thing.accent)
 
 
@@ -108,9 +106,9 @@ def draw_tree(canvas: Canvas, thing: Thing) -> None:
     crown, base = thing.width / 2, thing.height - 0.75 * thing.width
     canvas.stroke((thing.x, 0.0), (thing.x, base + 0.3), 0.035 * thing.height, thing.z, "trunk", thing.tone)
     middle = base + crown * 0.7
-    count = 6 if depth < 45 else 2
+    count = 5 if depth < 20 else 3 if depth < 45 else 2
     draws = rng.random((count * 2, 3))
-    for part, rows, lift in (("crown_dark", draws[:count], -0.12), ("crown", draws[count:], 0.15)):
+    for part, rows, lift in (("crown_dark", draws[:count].tolist(), -0.12), ("crown", draws[count:].tolist(), 0.15)):
         for u, v, w in rows:
             radius = crown * (0.42 + 0.22 * w)
             x = thing.x + (u - 0.5) * 1.25 * crown

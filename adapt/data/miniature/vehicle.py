@@ -128,7 +128,7 @@ def draw_bus(canvas: Canvas, thing: Thing) -> None:
     canvas.cuboid(x, (0.3, height), (near, far), "bus", thing.tone)
     flank = canvas.flank(x, (near, far))
     if flank is not None:
-        panes = np.array([[1.35, height - 0.5, s, s + 1.35] for s in np.arange(near + 0.4, far - 1.5, 1.6)])
+        panes = np.array([[1.35, height - 0.5, s, s + 1.35] for s in np.arange(near + 0.4, far - 1.5, 1.6).tolist()])
         canvas.sides(flank, panes, "glass", thing.tone, BUS)
         doors = np.array([[0.45, height - 0.5, near + s * thing.length, near + s * thing.length + 1.1] for s in (0.1, 0.55)])
         canvas.sides(flank, doors, "trim", thing.tone, BUS)
@@ -149,7 +149,7 @@ def draw_train(canvas: Canvas, thing: Thing) -> None:
     canvas.cuboid(x, (0.2, height), (near, far), "train", thing.tone)
     flank = canvas.flank(x, (near, far))
     if flank is not None:
-        panes = np.array([[1.5, height - 0.6, s, s + 2.0] for s in np.arange(near + 0.5, far - 2.2, 2.4)])
+        panes = np.array([[1.5, height - 0.6, s, s + 2.0] for s in np.arange(near + 0.5, far - 2.2, 2.4).tolist()])
         canvas.sides(flank, panes, "glass", thing.tone, TRAIN)
         canvas.side(flank, (0.75, 1.3), (near, far), "train_stripe", thing.accent)
     canvas.front((x[0], x[1]), (0.2, 1.3), near, "train_stripe", thing.accent)

@@ -1,0 +1,73 @@
+"""`segshift`: parse the command line, run a command, turn errors into one paragraph and an exit code."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+
+from adapt.errors import SegshiftError
+from orchestrator.cli import dashboard, data, doctor, leaderboard, mlflow, plan, run_task, status, sweep
+
+COMMANDS = (plan, sweep, status, leaderboard, data, doctor, dashboard, mlflow, run_task)
+
+DESCRIPTION = """\
+Run domain-adaptation and robustness experiments in semantic segmentation as one graph, and compare them.
+
+  segshift plan                                    list the experiments
+  segshift plan gta2cityscapes                     what would run, what is cached, what it costs
+  segshift sweep gta2cityscapes                    run it: a miniature without data, the paper with data and GPUs
+  segshift sweep gta2cityscapes matrix.seed=[0]    ... with one seed only
+  segshift leaderboard gta2cityscapes              the result again, from the records
+"""
+
+EPILOG = """\
+Data:  DATA folder with cityscapes/, gta/ ... by --data or SEGSHIFT_DATA, or `data:` in ./segshift.yaml.
+Store: results go to ./segshift-store, --store or SEGSHIFT_STORE; what is there is never computed again.
+Exit codes: 0 done, 1 a task failed, 2 something must be mended first, 130 stopped by Ctrl-C.
+"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command line."""
+    parser = argparse.ArgumentParser(
+        prog="segshift", description=DESCRIPTION, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--verbose", action="store_true", help="log what happens, and show tracebacks of errors")
+    commands = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND", required=True)
+    for command in COMMANDS:
+        command.add_parser(commands)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit code."""
+    options = build_parser().parse_args(arguments)
+    logging.basicConfig(level=logging.INFO if options.verbose else logging.ERROR, format="%(levelname)s %(name)s: %(message)s")
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        code: int = options.run(options)
+        return code
+    except SegshiftError as error:
+        if options.verbose:
+            logging.exception("details")
+        print(f"segshift: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nsegshift: stopped. What is finished is kept; the same command goes on from there.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,42 @@
+"""Options that several commands share, and the workspace and plan that they mean."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from experiments.planning import Plan, plan_experiment
+from experiments.workspace import Workspace, load_workspace
+from orchestrator.environment import count_gpus
+
+
+def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, text: str, examples: str) -> argparse.ArgumentParser:
+    """Add a command whose help ends with examples."""
+    return commands.add_parser(
+        name, help=text, description=text, epilog=f"examples:\n{examples}", formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+
+
+def add_workspace_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say where data, store and cluster are."""
+    parser.add_argument("--data", type=Path, metavar="DIR", help="folder that holds cityscapes/, gta/, camvid/ ...")
+    parser.add_argument("--store", type=Path, metavar="DIR", help="folder of results (default: ./segshift-store)")
+    parser.add_argument("--address", metavar="HOST:PORT", help="a running Ray cluster (default: Ray on this machine)")
+
+
+def add_experiment_options(parser: argparse.ArgumentParser, required: bool) -> None:
+    """Add the experiment, its profile and overrides."""
+    parser.add_argument("experiment", nargs=None if required else "?", help="name of an experiment, or path to a YAML file")
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="overrides, such as matrix.seed=[0,1]")
+    parser.add_argument("--profile", help="mini, full ... (default: the first of the file that can run here)")
+
+
+def read_workspace(options: argparse.Namespace) -> Workspace:
+    """Return the workspace of this folder, environment and command line."""
+    return load_workspace(data=options.data, store=options.store, address=options.address)
+
+
+def read_plan(options: argparse.Namespace, workspace: Workspace) -> Plan:
+    """Return the plan that the command line asks for."""
+    gpus = None if workspace.address else count_gpus()
+    return plan_experiment(options.experiment, workspace, options.profile, options.overrides, gpus)

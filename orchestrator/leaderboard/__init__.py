@@ -1,0 +1,1 @@
+"""The leaderboard: a view of records, made anew from them at any time."""

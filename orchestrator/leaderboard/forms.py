@@ -1,0 +1,110 @@
+"""The forms of a leaderboard: terminal, Markdown, CSV and JSON."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from orchestrator.leaderboard.board import Board, Row, Score, Table
+from orchestrator.store import write_atomically
+
+MINIATURE_NOTICE = "MINIATURE DATA: procedural scenes. These numbers compare methods on a toy, never with published ones."
+
+
+def write_forms(board: Board, folder: Path) -> tuple[Path, ...]:
+    """Write a leaderboard as Markdown, CSV and JSON into a folder; return the files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    texts = {"leaderboard.md": to_markdown(board), "leaderboard.csv": to_csv(board), "leaderboard.json": to_json(board)}
+    for name, text in texts.items():
+        write_atomically(folder / name, text)
+    return tuple(folder / name for name in texts)
+
+
+def to_json(board: Board) -> str:
+    """Return a leaderboard as JSON; a missing score is null, with the row's reason beside it."""
+    return json.dumps(board.to_json(), indent=1, allow_nan=False) + "\n"
+
+
+def to_csv(board: Board) -> str:
+    """Return a leaderboard as CSV, one line per row and score, scores in [0, 1]."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(
+        ["experiment", "profile", "table", "rank", "method", "adaptation", "axes", "score", "mean", "std", "seeds", "runs", "reason"]
+    )
+    for table in board.tables:
+        for row in table.rows:
+            axes = ";".join(f"{axis}={value}" for axis, value in row.axes.items())
+            fixed = [board.experiment, board.profile, table.title, _plain(row.rank), row.method, row.adaptation or "", axes]
+            for column in table.columns:
+                score = row.scores.get(column, Score(None, None, ()))
+                writer.writerow(
+                    [*fixed, column, _plain(score.mean), _plain(score.std), row.seeds, row.runs, row.reason or ""]
+                )
+    return text.getvalue()
+
+
+def to_markdown(board: Board) -> str:
+    """Return a leaderboard as Markdown, scores in percent."""
+    lines = [f"# {board.experiment} ({board.profile} profile)", "", board.title, ""]
+    if board.miniature:
+        lines += [f"> **{MINIATURE_NOTICE}**", ""]
+    for table in board.tables:
+        lines += [f"## {table.title}", ""]
+        lines.append("| # | entry | seeds | " + " | ".join(table.columns) + " |")
+        lines.append("|---:|---|---:|" + "---:|" * len(table.columns))
+        for row in table.rows:
+            cells = [show_score(row.scores.get(column)) for column in table.columns]
+            lines.append(f"| {row.rank or '–'} | {row.entry} | {show_seeds(row)} | " + " | ".join(cells) + " |")
+        lines += ["", *(f"- {row.entry}: {row.reason}." for row in table.rows if row.reason), ""]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def print_board(board: Board, console: Console) -> None:
+    """Print a leaderboard in the terminal, scores in percent."""
+    console.print()
+    console.rule(Text(f"{board.experiment} · {board.profile} profile · leaderboard", style="bold"))
+    if board.miniature:
+        console.print(Text(MINIATURE_NOTICE, style="bold yellow"))
+    for table in board.tables:
+        console.print(_to_rich(table))
+        for row in table.rows:
+            if row.reason:
+                console.print(Text(f"  {row.entry}: {row.reason}", style="dim"))
+
+
+def _to_rich(table: Table) -> RichTable:
+    shown = RichTable(title=table.title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1))
+    shown.add_column("#", justify="right")
+    shown.add_column("entry", overflow="fold", min_width=12)
+    shown.add_column("seeds", justify="right")
+    for index, column in enumerate(table.columns):
+        name = column.rpartition("/")[0] + " s" + column.rpartition("/")[2] if "/" in column else column
+        shown.add_column(name.replace("_", " "), justify="right", style="bold" if index == 0 else "", overflow="fold")
+    for row in table.rows:
+        cells = [show_score(row.scores.get(column)) for column in table.columns]
+        shown.add_row(str(row.rank or "–"), row.entry, show_seeds(row), *cells)
+    return shown
+
+
+def show_seeds(row: Row) -> str:
+    """Print how many runs were scored, out of how many where some are missing."""
+    return str(row.seeds) if row.seeds == row.runs else f"{row.seeds}/{row.runs}"
+
+
+def show_score(score: Score | None) -> str:
+    """Print a score in percent with its standard deviation; a missing one as a dash."""
+    if score is None or score.mean is None:
+        return "–"
+    return f"{100 * score.mean:.1f}" if score.std is None else f"{100 * score.mean:.1f} ± {100 * score.std:.1f}"
+
+
+def _plain(value: float | int | None) -> str:
+    return "" if value is None else f"{value:.6f}" if isinstance(value, float) else str(value)

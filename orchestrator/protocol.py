@@ -1,0 +1,46 @@
+"""The protocol of a scored task: all that must be equal before two scores are compared in one ranking."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from corruptions.protocol import protocol as find_protocol
+from experiments.schema import BenchmarkStage, EvaluateStage, StreamStage
+from experiments.task import Task
+
+
+def describe_protocol(task: Task) -> dict[str, Any]:
+    """Return the protocol of an `evaluate`, `benchmark` or `stream` task as JSON-able data.
+
+    Data sets come with the fingerprint of their files and the size that the network sees; the network, the method and
+    its learning rate are what is compared, and stay out.
+    """
+    settings = task.settings
+    data = {name: bound.settings.model_dump(mode="json") | {"fingerprint": bound.fingerprint} for name, bound in task.datasets.items()}
+    if isinstance(settings, EvaluateStage):
+        return {"kind": "evaluate", "dataset": data[settings.dataset], "limit": settings.limit}
+    if isinstance(settings, BenchmarkStage):
+        protocol = find_protocol(settings.protocol)
+        return {
+            "kind": "benchmark",
+            "dataset": data[settings.dataset],
+            "limit": settings.limit,
+            "protocol": protocol.name,
+            "cells": [list(cell) for cell in protocol.cells],
+            "backend": protocol.backend,
+            "backend_version": protocol.version,
+            "channel_order": protocol.channel_order,
+            "insertion_point": protocol.insertion_point,
+            "seed": settings.seed,
+        }
+    if isinstance(settings, StreamStage):
+        corrupted = any(domain.corruption for domain in settings.stream.domains)
+        return {
+            "kind": "stream",
+            "stream": settings.stream.model_dump(mode="json"),
+            "datasets": data,
+            "reset": settings.reset.model_dump(mode="json"),
+            "online": "predict, then adapt; batch size 1; one step a frame",
+            "backend_version": find_protocol("quick").version if corrupted else None,
+        }
+    raise TypeError(f"task {task.name} of kind {task.kind} scores nothing")

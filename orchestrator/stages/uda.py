@@ -1,0 +1,45 @@
+"""The `uda` stage: unsupervised domain adaptation from a labelled source to an unlabelled target."""
+
+from __future__ import annotations
+
+from adapt import runtime
+from adapt.data.catalog import DATASET_TYPES
+from adapt.data.class_statistics import load_or_count
+from adapt.data.layout import list_frames
+from adapt.openmmlab.model import resolve_config
+from adapt.uda.train import train_uda
+from experiments.schema import UdaStage
+from experiments.task import Task
+from orchestrator.stages.network import keep_network, require_model
+from orchestrator.stages.stage import StageContext, StageResult, with_progress
+
+
+def run(task: Task, context: StageContext) -> StageResult:
+    """Adapt, and leave the network as `model.json` and `checkpoint.pth`. Target labels are never opened."""
+    settings = task.settings
+    if not isinstance(settings, UdaStage):
+        raise TypeError(f"{task.name} is no uda task")
+    runtime.configure(context.threads, settings.seed)
+    source, target = task.datasets[settings.source].settings, task.datasets[settings.target].settings
+    source_root = context.roots[settings.source]
+    source_frames = list_frames(source, source_root)
+    classes = DATASET_TYPES[source.type].classes
+    config = resolve_config(require_model(task).settings, len(classes))
+    counts = None
+    if settings.method.rare_class is not None:
+        counts = load_or_count(source_frames, source, source_root).counts
+    model = train_uda(
+        config,
+        source_frames,
+        source,
+        list_frames(target, context.roots[settings.target], require_labels=False),
+        target,
+        settings.training,
+        settings.method,
+        settings.seed,
+        context.scratch,
+        with_progress(context.on_step, settings.training.iterations),
+        weights=context.weights,
+        class_counts=counts,
+    )
+    return StageResult(network=keep_network(task, context, config, model, classes), classes=classes)

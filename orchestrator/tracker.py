@@ -1,0 +1,149 @@
+"""The tracker: one actor that takes live scalars from tasks and mirrors them and the records to MLflow.
+
+Tasks never wait for it, and it never stops one: while MLflow is away, what comes in is kept (the newest, if it becomes
+too much) and sent when it is back; records that could not be sent are sent by the next sweep.
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import logging
+import os
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from orchestrator.record import Record
+from orchestrator.store import Store
+
+log = logging.getLogger(__name__)
+
+FLUSH_S = 2.0
+KEPT_STEPS = 10_000  # live scalars a task kept while MLflow is away; final scores are in the store in any case
+
+
+@dataclass(frozen=True)
+class MirrorTarget:
+    """Which MLflow, and which experiment of it, a sweep is mirrored to."""
+
+    tracking_uri: str
+    experiment: str
+    profile: str
+    artifact_root: str | None
+
+    def has_all(self, keys: Iterable[str], store: Store) -> bool:
+        """Say whether all these tasks are mirrored there."""
+        marks = self.marks(store)
+        return marks.is_dir() and set(keys) <= set(os.listdir(marks))
+
+    def marks(self, store: Store) -> Path:
+        """Return the folder with an empty file for each task that is mirrored there."""
+        name = "".join(c if c.isalnum() else "-" for c in self.tracking_uri)[-80:]
+        return store.root / "mirrored" / name / self.experiment
+
+
+class Tracker:
+    """Holds the latest scalars for the progress view, and mirrors to MLflow from a thread of its own.
+
+    Args:
+        target: where to mirror to; None mirrors nowhere.
+        store: where the marks of mirrored tasks are kept.
+    """
+
+    def __init__(self, target: MirrorTarget | None, store: Store) -> None:
+        self._target = target
+        self._store = store
+        self._latest: dict[str, dict[str, float]] = {}
+        self._steps: dict[str, list[tuple[int, int, Mapping[str, float]]]] = {}
+        self._lock = threading.Lock()
+        self._finished: collections.deque[tuple[Record, str]] = collections.deque()
+        self._names: dict[str, str] = {}
+        self._mirror: Any = None
+        self._problem: str | None = None
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        if target is not None:
+            self._thread.start()
+
+    def report(self, key: str, name: str, step: int, values: Mapping[str, float]) -> None:
+        """Take live scalars of a task."""
+        self._names[key] = name
+        self._latest.setdefault(key, {}).update(values, step=step)
+        if self._target is not None:
+            with self._lock:
+                self._steps.setdefault(key, []).append((int(time.time() * 1000), step, dict(values)))
+
+    def latest(self) -> dict[str, dict[str, float]]:
+        """Return key -> the latest value of each scalar."""
+        return self._latest
+
+    def finish(self, key: str, name: str) -> None:
+        """Note that a task has a record (of success or failure) to be mirrored."""
+        self._latest.pop(key, None)
+        if self._target is not None:
+            record = self._store.read(key) if self._store.is_done(key) else self._store.read_failure(key)
+            if record is not None:
+                self._finished.append((record, name))
+
+    def close(self, status: str) -> str | None:
+        """Send what is left, end the parent run; return what went wrong with MLflow, if anything."""
+        if self._target is None:
+            return None
+        self._stop.set()
+        self._thread.join(timeout=60)
+        if not (self._steps or self._finished):
+            self._problem = None
+            with self._noting_problems():
+                self._connected().finish_parent(status)
+        elif self._problem is None:
+            self._problem = "MLflow is too slow: some metrics were not sent"
+        return self._problem
+
+    def _run(self) -> None:
+        while not self._stop.wait(FLUSH_S):
+            with self._noting_problems():
+                self._flush()
+        with self._noting_problems():
+            self._flush()
+
+    @contextlib.contextmanager
+    def _noting_problems(self) -> Any:
+        try:
+            yield
+            self._problem = None
+        except Exception as error:  # whatever a tracking client raises, a sweep goes on
+            self._problem = str(error).splitlines()[0][:300] if str(error) else type(error).__name__
+            log.warning("MLflow: %s", self._problem)
+
+    def _connected(self) -> Any:
+        from orchestrator.mlflow_mirror import MlflowMirror
+
+        if self._mirror is None and self._target is not None:
+            target = self._target
+            self._mirror = MlflowMirror(target.tracking_uri, target.experiment, target.profile, target.artifact_root)
+        return self._mirror
+
+    def _flush(self) -> None:
+        mirror = self._connected()
+        with self._lock:
+            steps, self._steps = self._steps, {}
+        try:
+            for key in list(steps):
+                mirror.log_steps(key, self._names[key], steps[key])
+                del steps[key]
+        finally:
+            with self._lock:  # what could not be sent goes back, before what came in meanwhile
+                for key, unsent in steps.items():
+                    self._steps[key] = (unsent + self._steps.get(key, []))[-KEPT_STEPS:]
+        while self._finished:
+            record, name = self._finished[0]
+            mirror.finish(record, name)
+            self._finished.popleft()
+            if self._target is not None and record.status == "done":
+                marks = self._target.marks(self._store)
+                marks.mkdir(parents=True, exist_ok=True)
+                (marks / record.key).touch()

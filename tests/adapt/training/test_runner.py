@@ -1,0 +1,267 @@
+"""Training through the Runner: what it computes, and that interruptions leave no trace."""
+
+from __future__ import annotations
+
+import logging
+import math
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from adapt.data.layout import Frame
+from adapt.data.settings import DatasetSettings
+from adapt.errors import TaskError
+from adapt.openmmlab.checkpoint import load_checkpoint
+from adapt.openmmlab.model import build_model
+from adapt.training.runner import train_supervised
+from adapt.training.sample import LabelledDataset
+from adapt.training.settings import AugmentSettings, OptimizerSettings, ScheduleSettings, TrainSettings
+
+AUGMENT = AugmentSettings(crop=(48, 24))
+
+
+def make_settings(iterations: int, **changes: Any) -> TrainSettings:
+    values: dict[str, Any] = {
+        "iterations": iterations,
+        "batch_size": 2,
+        "optimizer": OptimizerSettings(lr=1e-3),
+        "schedule": ScheduleSettings(warmup_iterations=2, warmup_ratio=0.5),
+        "augment": AUGMENT,
+        "checkpoint_interval": 3,
+        "log_interval": 1,
+    }
+    return TrainSettings(**{**values, **changes})
+
+
+def ignore(iteration: int, metrics: dict[str, float]) -> None:
+    pass
+
+
+class StoppedError(Exception):
+    pass
+
+
+def stop_at(iteration: int) -> Any:
+    def on_step(current: int, metrics: dict[str, float]) -> None:
+        if current == iteration:
+            raise StoppedError
+
+    return on_step
+
+
+def assert_equal_weights(first: torch.nn.Module, second: torch.nn.Module) -> None:
+    a, b = first.state_dict(), second.state_dict()
+    assert a.keys() == b.keys()
+    assert all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_equals_a_hand_written_loop(
+    model_config: dict[str, Any], frames: tuple[Frame, ...], dataset: DatasetSettings, tmp_path: Path
+) -> None:
+    model_config["decode_head"]["dropout_ratio"] = 0
+    reported = []
+    trained = train_supervised(
+        model_config, frames, dataset, make_settings(4), 5, tmp_path, lambda *step: reported.append(step)
+    )
+
+    model: Any = build_model(model_config, 5).train()
+    norms = {id(p) for m in model.modules() if isinstance(m, torch.nn.BatchNorm2d) for p in m.parameters()}
+    groups = [
+        {
+            "params": [parameter],
+            "factor": 10.0 if name.startswith("decode_head") else 1.0,
+            "weight_decay": 0.0 if id(parameter) in norms else 0.01,
+        }
+        for name, parameter in model.named_parameters()
+    ]
+    optimizer = torch.optim.AdamW(groups, lr=1e-3)
+    samples = LabelledDataset(frames, dataset, AUGMENT, 5)
+    mean = torch.tensor([123.675, 116.28, 103.53])[:, None, None]
+    std = torch.tensor([58.395, 57.12, 57.375])[:, None, None]
+    losses, rates = [], []
+    for t in range(4):
+        lr = 1e-3 * (1 - t / 4) * (0.5 + 0.25 * t if t < 2 else 1)
+        for group in optimizer.param_groups:
+            group["lr"] = lr * group["factor"]
+        batch = [samples[2 * t], samples[2 * t + 1]]
+        images = torch.stack([(item["inputs"].flip(0).float() - mean) / std for item in batch])
+        labels = torch.stack([item["data_samples"].gt_sem_seg.data[0] for item in batch])
+        logits = torch.nn.functional.interpolate(
+            model.decode_head(model.extract_feat(images)), size=(24, 48), mode="bilinear", align_corners=False
+        )
+        loss = torch.nn.functional.cross_entropy(logits, labels, ignore_index=255, reduction="sum") / labels.numel()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+        rates.append(lr)
+
+    assert [iteration for iteration, _ in reported] == [1, 2, 3, 4]
+    assert [metrics["loss"] for _, metrics in reported] == pytest.approx(losses, rel=1e-5)
+    assert [metrics["lr"] for _, metrics in reported] == pytest.approx(rates)
+    assert all(metrics["iteration_s"] > 0 for _, metrics in reported)
+    for (name, a), b in zip(trained.state_dict().items(), model.state_dict().values(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-5, msg=name)
+    assert not trained.training
+
+
+def test_resumed_run_is_bit_equal(
+    model_config: dict[str, Any],
+    frames: tuple[Frame, ...],
+    dataset: DatasetSettings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    straight = train_supervised(model_config, frames, dataset, make_settings(6), 5, tmp_path / "a", ignore)
+    with pytest.raises(StoppedError):
+        train_supervised(model_config, frames, dataset, make_settings(6), 5, tmp_path / "b", stop_at(4))
+    read: list[int] = []
+    original = LabelledDataset.__getitem__
+    monkeypatch.setattr(LabelledDataset, "__getitem__", lambda self, at: (read.append(at), original(self, at))[1])
+    torch.manual_seed(99)
+    steps: list[int] = []
+
+    resumed = train_supervised(
+        model_config, frames, dataset, make_settings(6), 5, tmp_path / "b", lambda t, _: steps.append(t)
+    )
+
+    assert steps == [4, 5, 6]
+    assert read == [6, 7, 8, 9, 10, 11]
+    assert_equal_weights(straight, resumed)
+    (first,), (second,) = (list((tmp_path / name).glob("*.pth")) for name in "ab")
+    a, b = load_checkpoint(first), load_checkpoint(second)
+    assert first.name == second.name
+    assert a["meta"]["iter"] == b["meta"]["iter"] == 6
+    assert a["param_schedulers"] == b["param_schedulers"]
+    for index, state in a["optimizer"]["state"].items():
+        assert all(torch.equal(state[key], b["optimizer"]["state"][index][key]) for key in state)
+
+
+def test_a_finished_run_is_not_trained_again(
+    model_config: dict[str, Any], frames: tuple[Frame, ...], dataset: DatasetSettings, tmp_path: Path
+) -> None:
+    first = train_supervised(model_config, frames, dataset, make_settings(2), 5, tmp_path, ignore)
+    steps: list[int] = []
+
+    again = train_supervised(model_config, frames, dataset, make_settings(2), 5, tmp_path, lambda t, _: steps.append(t))
+
+    assert steps == []
+    assert_equal_weights(first, again)
+
+
+def test_another_run_in_the_same_folder_starts_anew(
+    model_config: dict[str, Any], frames: tuple[Frame, ...], dataset: DatasetSettings, tmp_path: Path
+) -> None:
+    train_supervised(model_config, frames, dataset, make_settings(2), 5, tmp_path, ignore)
+    steps: list[int] = []
+    lower = make_settings(2, optimizer=OptimizerSettings(lr=1e-4))
+
+    train_supervised(model_config, frames, dataset, lower, 5, tmp_path, lambda t, _: steps.append(t))
+    train_supervised(model_config, frames[:4], dataset, lower, 5, tmp_path, lambda t, _: steps.append(t))
+    train_supervised(model_config, frames[:4], dataset, lower, 6, tmp_path, lambda t, _: steps.append(t))
+
+    assert steps == [1, 2, 1, 2, 1, 2]
+
+
+def test_workers_change_nothing(
+    model_config: dict[str, Any], frames: tuple[Frame, ...], dataset: DatasetSettings, tmp_path: Path
+) -> None:
+    alone = train_supervised(model_config, frames, dataset, make_settings(2), 5, tmp_path / "a", ignore)
+    shared = train_supervised(model_config, frames, dataset, make_settings(2), 5, tmp_path / "b", ignore, workers=2)
+
+    assert_equal_weights(alone, shared)
+
+
+def test_loss_falls_quietly(
+    model_config: dict[str, Any],
+    frames: tuple[Frame, ...],
+    dataset: DatasetSettings,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    reported: dict[int, dict[str, float]] = {}
+    settings = make_settings(
+        45, batch_size=4, log_interval=10, checkpoint_interval=1000, optimizer=OptimizerSettings(lr=5e-3)
+    )
+
+    train_supervised(model_config, frames, dataset, settings, 5, tmp_path, reported.__setitem__)
+
+    assert list(reported) == [10, 20, 30, 40, 45]
+    assert reported[45]["loss"] < 0.7 * reported[10]["loss"]
+    output = capfd.readouterr()
+    assert output.out == ""
+    assert output.err == ""
+    assert "iteration 10/45" in next(tmp_path.glob("*/*.log")).read_text()
+    assert [path.suffix for path in tmp_path.iterdir() if path.is_file()] == [".pth"]
+
+
+def test_reports_are_means(
+    model_config: dict[str, Any], frames: tuple[Frame, ...], dataset: DatasetSettings, tmp_path: Path
+) -> None:
+    each: dict[int, dict[str, float]] = {}
+    pairs: dict[int, dict[str, float]] = {}
+    train_supervised(model_config, frames, dataset, make_settings(4), 5, tmp_path / "a", each.__setitem__)
+    train_supervised(
+        model_config, frames, dataset, make_settings(4, log_interval=2), 5, tmp_path / "b", pairs.__setitem__
+    )
+
+    assert pairs[2]["loss"] == pytest.approx((each[1]["loss"] + each[2]["loss"]) / 2)
+    assert pairs[4]["loss"] == pytest.approx((each[3]["loss"] + each[4]["loss"]) / 2)
+    assert pairs[4]["lr"] == each[4]["lr"]
+
+
+def test_non_finite_loss_stops_the_run(
+    model_config: dict[str, Any], frames: tuple[Frame, ...], dataset: DatasetSettings, tmp_path: Path
+) -> None:
+    settings = make_settings(
+        50, optimizer=OptimizerSettings(type="sgd", lr=1e30), schedule=ScheduleSettings(warmup_iterations=0)
+    )
+
+    with pytest.raises(TaskError, match=r"iteration \d+ of 50: loss is (nan|inf)"):
+        train_supervised(model_config, frames, dataset, settings, 5, tmp_path, ignore)
+
+
+def test_starts_from_weights(
+    model_config: dict[str, Any], frames: tuple[Frame, ...], dataset: DatasetSettings, tmp_path: Path
+) -> None:
+    start = build_model(model_config, 77)
+    torch.save(start.state_dict(), tmp_path / "start.pth")
+    settings = make_settings(1, optimizer=OptimizerSettings(lr=1e-12))
+
+    trained = train_supervised(
+        model_config, frames, dataset, settings, 5, tmp_path / "run", ignore, weights=tmp_path / "start.pth"
+    )
+
+    for (name, a), b in zip(start.named_parameters(), trained.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=1e-9, msg=name)
+
+
+def test_small_images_are_padded(model_config: dict[str, Any], dataset: DatasetSettings, tmp_path: Path) -> None:
+    image, label = tmp_path / "small.png", tmp_path / "label.png"
+    cv2.imwrite(str(image), np.full((16, 40, 3), 90, np.uint8))
+    cv2.imwrite(str(label), np.full((16, 40), 3, np.uint8))
+    frames = (Frame("small", image, label),)
+    losses: list[float] = []
+    model_config["decode_head"]["dropout_ratio"] = 0
+
+    train_supervised(
+        model_config, frames, dataset, make_settings(1), 5, tmp_path, lambda _, m: losses.append(m["loss"])
+    )
+
+    # 16 of 24 rows and 40 of 48 columns are labelled; the mean is over all pixels. A fresh network guesses evenly.
+    assert losses[0] == pytest.approx(math.log(11) * (16 * 40) / (24 * 48), rel=0.2)
+
+
+def test_the_process_logger_is_left_alone(
+    model_config: dict[str, Any], frames: tuple[Frame, ...], dataset: DatasetSettings, tmp_path: Path
+) -> None:
+    before = list(logging.getLogger().handlers)
+
+    train_supervised(model_config, frames, dataset, make_settings(1), 5, tmp_path, ignore)
+
+    assert logging.getLogger().handlers == before
+    assert cv2.getNumThreads() != 0

@@ -1,0 +1,142 @@
+"""A whole adaptation: it learns, resumes without a trace and hands on the network that was asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from adapt.data.layout import Frame
+from adapt.data.settings import DatasetSettings
+from adapt.errors import SpecError
+from adapt.openmmlab.checkpoint import load_checkpoint
+from adapt.openmmlab.model import build_model
+from adapt.training.settings import AugmentSettings, OptimizerSettings, ScheduleSettings, TrainSettings
+from adapt.uda.settings import RareClassSettings, UdaSettings
+from adapt.uda.train import train_uda
+
+Domains = tuple[tuple[Frame, ...], tuple[Frame, ...]]
+RARE = RareClassSettings(temperature=0.1, min_pixels=50, min_crop_pixels=50)
+
+
+class StoppedError(Exception):
+    pass
+
+
+def make_settings(iterations: int, **changes: Any) -> TrainSettings:
+    values: dict[str, Any] = {
+        "iterations": iterations,
+        "batch_size": 2,
+        "optimizer": OptimizerSettings(lr=5e-3),
+        "schedule": ScheduleSettings(warmup_iterations=2, warmup_ratio=0.5),
+        "augment": AugmentSettings(crop=(48, 24)),
+        "checkpoint_interval": 3,
+        "log_interval": 1,
+    }
+    return TrainSettings(**{**values, **changes})
+
+
+@pytest.fixture
+def adapt(
+    domains: Domains, source: DatasetSettings, target: DatasetSettings, model_config: dict[str, Any], tmp_path: Path
+) -> Any:
+    def run(
+        folder: str, settings: TrainSettings, on_step: Any = None, uda: UdaSettings | None = None, **more: Any
+    ) -> Any:
+        return train_uda(
+            model_config,
+            domains[0],
+            source,
+            domains[1],
+            target,
+            settings,
+            uda or UdaSettings(rare_class=RARE, pseudo_threshold=0.5),
+            5,
+            tmp_path / folder,
+            on_step or (lambda iteration, metrics: None),
+            **more,
+        )
+
+    return run
+
+
+def test_resumed_run_is_bit_equal(adapt: Any, tmp_path: Path) -> None:
+    def stop(iteration: int, metrics: dict[str, float]) -> None:
+        if iteration == 4:
+            raise StoppedError
+
+    straight = adapt("a", make_settings(6))
+    with pytest.raises(StoppedError):
+        adapt("b", make_settings(6), stop)
+    reported: dict[int, dict[str, float]] = {}
+    torch.manual_seed(99)
+
+    resumed = adapt("b", make_settings(6), reported.__setitem__)
+
+    assert list(reported) == [4, 5, 6]
+    assert reported[4]["ema_alpha"] == pytest.approx(0.75)
+    assert all(
+        torch.equal(a, b) for a, b in zip(straight.state_dict().values(), resumed.state_dict().values(), strict=True)
+    )
+    (first,), (second,) = (list((tmp_path / name).glob("*.pth")) for name in "ab")
+    a, b = load_checkpoint(first)["state_dict"], load_checkpoint(second)["state_dict"]
+    assert a.keys() == b.keys()
+    assert all(torch.equal(a[name], b[name]) for name in a)
+    assert a["iteration"].item() == 6
+    assert any(name.startswith("teacher.") for name in a)
+
+
+def test_losses_fall_and_all_is_reported(adapt: Any) -> None:
+    reported: dict[int, dict[str, float]] = {}
+
+    student = adapt(
+        "run", make_settings(45, batch_size=3, log_interval=15, checkpoint_interval=1000), reported.__setitem__
+    )
+
+    assert list(reported) == [15, 30, 45]
+    assert set(reported[15]) == {"loss", "source_loss", "mix_loss", "q", "ema_alpha", "lr", "iteration_s"}
+    assert reported[45]["source_loss"] < 0.7 * reported[15]["source_loss"]
+    assert reported[45]["q"] > reported[15]["q"]
+    assert reported[45]["loss"] == pytest.approx(reported[45]["source_loss"] + reported[45]["mix_loss"])
+    assert not any(name.startswith(("student", "teacher")) for name in student.state_dict())
+    assert not student.training
+
+
+def test_hands_on_the_network_that_was_asked_for(adapt: Any, tmp_path: Path) -> None:
+    uda = UdaSettings(rare_class=None, pseudo_threshold=0.5)
+    student = adapt("run", make_settings(3), uda=uda)
+
+    # The same run, finished already: only the choice of the network differs.
+    teacher = adapt("run", make_settings(3), uda=uda.model_copy(update={"evaluate_with": "teacher"}))
+
+    (path,) = (tmp_path / "run").glob("*.pth")
+    saved = load_checkpoint(path)["state_dict"]
+    assert all(torch.equal(value, saved[f"student.{name}"]) for name, value in student.state_dict().items())
+    assert all(torch.equal(value, saved[f"teacher.{name}"]) for name, value in teacher.state_dict().items())
+    assert not teacher.training
+    assert not torch.equal(next(student.parameters()), next(teacher.parameters()))
+
+
+def test_starts_from_weights(adapt: Any, model_config: dict[str, Any], tmp_path: Path) -> None:
+    start = build_model(model_config, 77)
+    with torch.no_grad():
+        for name, buffer in start.named_buffers():
+            if name.endswith("running_var"):
+                buffer.fill_(3.0)
+    torch.save(start.state_dict(), tmp_path / "start.pth")
+    settings = make_settings(1, optimizer=OptimizerSettings(lr=1e-12))
+    uda = UdaSettings(rare_class=RARE, evaluate_with="teacher")
+
+    teacher = adapt("run", settings, uda=uda, weights=tmp_path / "start.pth")
+
+    for (name, a), b in zip(start.named_parameters(), teacher.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=1e-9, msg=name)
+    variance = teacher.decode_head.convs[0].bn.running_var
+    assert torch.all(variance > 2.5)  # nine tenths of 3.0, and what one batch brings
+
+
+def test_needs_a_crop(adapt: Any) -> None:
+    with pytest.raises(SpecError, match=r"augment\.crop"):
+        adapt("run", make_settings(1, augment=AugmentSettings(crop=None)))
