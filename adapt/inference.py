@@ -18,8 +18,8 @@ from torch.nn import functional as F
 _SIZE_DIVISORS = {"UNet": 16, "PIDNet": 8, "DDRNet": 8}
 
 
-def to_tensor(model: nn.Module, image: NDArray[np.uint8]) -> Tensor:
-    """Normalise an image as the network's data preprocessor does.
+def to_tensor(model: nn.Module, image: NDArray[np.uint8], resize: tuple[int, int] | None = None) -> Tensor:
+    """Resize and normalise an image as the network's data preprocessor does.
 
     mmsegmentation reads BGR files and swaps them when its preprocessor says so (`bgr_to_rgb`, the usual case): such a
     network sees RGB, and mean and std are RGB. One without the swap sees BGR, so our RGB image is swapped for it.
@@ -27,10 +27,13 @@ def to_tensor(model: nn.Module, image: NDArray[np.uint8]) -> Tensor:
     Args:
         model: The network, with its `data_preprocessor`.
         image: (H, W, 3) uint8, RGB.
+        resize: (width, height) at which the network sees the image (bilinear); None: its own size.
 
     Returns:
-        (1, 3, H, W) float32 on the network's device.
+        (1, 3, H, W) float32 on the network's device, H and W after resizing.
     """
+    if resize is not None:
+        image = np.asarray(cv2.resize(image, resize, interpolation=cv2.INTER_LINEAR), np.uint8)
     preprocessor: Any = model.data_preprocessor
     device = next(model.parameters()).device
     pixels = image if preprocessor.channel_conversion else image[..., ::-1]
@@ -52,10 +55,20 @@ def predict_logits(model: nn.Module, image: NDArray[np.uint8], resize: tuple[int
         (K, H, W) float32 at the image's own size, on the network's device.
     """
     height, width = image.shape[:2]
-    seen = image if resize is None else np.asarray(cv2.resize(image, resize, interpolation=cv2.INTER_LINEAR), np.uint8)
     with torch.no_grad():
-        logits = forward_logits(model, to_tensor(model, seen))
+        logits = forward_logits(model, to_tensor(model, image, resize))
         return _resize(logits, (height, width))[0].float()
+
+
+def predict_classes(
+    model: nn.Module, image: NDArray[np.uint8], resize: tuple[int, int] | None = None
+) -> NDArray[np.uint8]:
+    """Predict the class of every pixel of one image; arguments as for `predict_logits`.
+
+    Returns:
+        (H, W) uint8 train ids at the image's own size.
+    """
+    return predict_logits(model, image, resize).argmax(dim=0).to(torch.uint8).cpu().numpy()
 
 
 def forward_logits(model: nn.Module, batch: Tensor) -> Tensor:

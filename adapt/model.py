@@ -6,7 +6,7 @@ import difflib
 import functools
 import importlib.util
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -20,12 +20,14 @@ class ModelSettings(Settings):
     Attributes:
         config: The path of a config file, or the name (no `.py`) of a config of ours or of mmsegmentation's.
         overrides: Changes to the config's `model`: nested, or with dotted keys such as `decode_head.channels`.
-        weights: A checkpoint with the weights of the whole network; None starts from random ones.
+        weights: A checkpoint to start from; None starts from random weights.
+        weights_of: What the checkpoint holds: the whole `network`, or its `backbone` alone (ImageNet weights).
     """
 
     config: str
     overrides: dict[str, Any] = Field(default_factory=dict)
     weights: str | None = None
+    weights_of: Literal["network", "backbone"] = "network"
 
 
 def find_config(name_or_path: str | Path) -> Path:

@@ -55,11 +55,6 @@ class Protocol:
                 f"run `pip install {distribution}`"
             ) from error
 
-    @property
-    def aligned_cells(self) -> tuple[Cell, ...]:
-        """The cells whose corruption leaves pixels under their labels; their mean is reported beside the full one."""
-        return tuple(cell for cell in self.cells if not CORRUPTIONS[cell[0]].moves_pixels)
-
 
 def _grid(names: Iterable[str], severities: Iterable[int]) -> tuple[Cell, ...]:
     levels = tuple(severities)

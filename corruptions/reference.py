@@ -23,8 +23,8 @@ def corrupt_reference(image: NDArray[np.uint8], name: str, severity: int, seed: 
     Calls from several threads take turns, because they share that state; a thread that draws from `numpy.random`
     meanwhile would disturb both. numba's own random state, which glass_blur seeds, is not put back.
 
-    Where no drop of spatter falls on a small image the reference divides zero by zero and its cast makes the image black:
-    here such an image stays as it is.
+    Where no drop of spatter falls on a small image the reference divides zero by zero, and its cast makes the image
+    black: here such an image stays as it is.
 
     Args:
         image: (H, W, 3) uint8 RGB, both sides at least 32 pixels.

@@ -60,6 +60,10 @@ def _sentence(shape: Any, detail: Any, document: Document, at: KeyPath) -> str:
         return f"{origin}: {key}: unknown key '{path[-1]}'.{hint} Allowed here: {', '.join(sorted(allowed)) or 'nothing'}."
     if detail["type"] == "missing":
         return f"{origin}: {key}: this key is required and missing."
+    if detail["type"] == "union_tag_invalid":
+        names = [name.strip("' ") for name in detail["ctx"]["expected_tags"].split(",")]
+        tag = str(detail["ctx"]["tag"])
+        return f"{origin}: {key}: unknown name '{tag}'.{closest(tag, names)} Known: {', '.join(sorted(names))}."
     message = detail["msg"].removeprefix("Value error, ").removesuffix(".")
     got = detail.get("input")
     shown = "" if isinstance(got, dict | list) else f" (got {got!r})"
@@ -69,7 +73,7 @@ def _sentence(shape: Any, detail: Any, document: Document, at: KeyPath) -> str:
 def _nested(document: Document, at: KeyPath) -> Any:
     data: Any = document.data
     for part in at:
-        data = data[part] if isinstance(data, Mapping | list) else {}
+        data = data[part]
     return data
 
 

@@ -7,6 +7,7 @@ import hashlib
 import json
 from pathlib import Path
 
+from adapt.data.catalog import check_selection
 from adapt.data.fingerprint import fingerprint
 from adapt.data.miniature.settings import VERSION as MINIATURE_VERSION
 from adapt.errors import PrerequisiteError
@@ -75,6 +76,7 @@ class WorkspaceFacts:
 
     def _fingerprint(self, name: str) -> str:
         settings = self._loaded.settings.datasets[name]
+        check_selection(settings)
         if self.miniature_root is not None:
             # The miniature is known by its settings: its files need not exist yet.
             return f"miniature-{self.miniature_root.name}"

@@ -109,9 +109,17 @@ class _Expansion:
             kind = data.get("kind")
             if kind not in STAGES:
                 raise unknown("stage kind", str(kind), STAGES, self.origin(stage, "kind"))
+        self.check_axes()
 
     def origin(self, stage: str, *path: str | int) -> str:
         return f"{self.loaded.document.origin(('stages', stage, *path))}: stages.{'.'.join(map(str, (stage, *path)))}"
+
+    def check_axes(self) -> None:
+        """Refuse an axis of the experiment that no stage uses: it would multiply nothing, so it is a slip."""
+        used = list_used_axes(self.raw)
+        for axis in self.loaded.settings.matrix.axes:
+            if axis not in used:
+                raise unknown("axis (no stage uses it)", axis, used, self.loaded.document.origin(("matrix", axis)))
 
     def order(self) -> list[str]:
         """Return the stages so that each follows those that it refers to (depth first, in file order)."""
@@ -235,200 +243,21 @@ class _Expansion:
             self._index[stage, axes] = table
         return self._index[stage, axes]
 
-    def bind_dataset(self, name: str) -> BoundDataset:
-        """Return a data set of the experiment with its fingerprint."""
-
-    def bind_model(self, name: str) -> BoundModel:
-        """Return a model of the experiment with its hashes."""
-
-
-@dataclass(frozen=True)
-class Graph:
-    """The tasks of an experiment in an order in which every task follows its inputs.
-
-    Attributes:
-        name: the experiment.
-        profile: the profile that it was expanded under.
-        title: one line on what it asks.
-        tasks: key -> task; tasks with equal keys are one.
-        nodes: every (stage, point) of the file as a task, equal keys included: what a leaderboard shows.
-        leaderboard: the leaderboard stages by name.
-    """
-
-    name: str
-    profile: str
-    title: str
-    tasks: Mapping[str, Task]
-    nodes: tuple[Task, ...]
-    leaderboards: Mapping[str, LeaderboardStage]
-
-    def dependants(self) -> dict[str, list[str]]:
-        """Return key -> keys of the tasks that take its output."""
-        result: dict[str, list[str]] = {key: [] for key in self.tasks}
-        for task in self.tasks.values():
-            for needed in set(task.inputs.values()):
-                result[needed].append(task.key)
-        return result
-
-
-def expand(loaded: LoadedExperiment, facts: Facts) -> Graph:
-    """Expand an experiment into tasks with content keys.
-
-    Args:
-        loaded: the validated experiment.
-        facts: binds data sets and models to the bytes behind them.
-
-    Raises:
-        SpecError: a stage is not understood, refers to what does not exist, or the references form a cycle.
-    """
-    expansion = _Expansion(loaded, facts)
-    leaderboards: dict[str, LeaderboardStage] = {}
-    for stage in expansion.order():
-        if expansion.raw[stage]["kind"] == "leaderboard":
-            leaderboards[stage] = expansion.expand_leaderboard(stage)
-        else:
-            expansion.expand_stage(stage)
-    nodes = tuple(task for stage in loaded.settings.stages for task in expansion.nodes.get(stage, ()))
-    unique = {task.key: task for stage in expansion.nodes for task in expansion.nodes[stage]}
-    return Graph(loaded.name, loaded.profile, loaded.settings.title, unique, nodes, leaderboards)
-
-
-class _Expansion:
-    """The state of one expansion: stages done so far, by name."""
-
-    def __init__(self, loaded: LoadedExperiment, facts: Facts) -> None:
-        self.loaded = loaded
-        self.facts = facts
-        self.raw = loaded.settings.stages
-        self.nodes: dict[str, list[Task]] = {}
-        self.classes: dict[str, tuple[str, ...]] = {}  # task key -> classes its network predicts
-        self._axes: dict[str, set[str]] = {}
-        self._index: dict[tuple[str, tuple[str, ...]], dict[str, list[Task]]] = {}
-        for stage, data in self.raw.items():
-            kind = data.get("kind")
-            if kind not in STAGES:
-                raise unknown("stage kind", str(kind), STAGES, self.origin(stage, "kind"))
-
-    def origin(self, stage: str, *path: str | int) -> str:
-        return f"{self.loaded.document.origin(('stages', stage, *path))}: stages.{'.'.join(map(str, (stage, *path)))}"
-
-    def order(self) -> list[str]:
-        """Return the stages so that each follows those that it refers to (depth first, in file order)."""
-        done: list[str] = []
-        active: list[str] = []
-
-        def visit(stage: str) -> None:
-            if stage in done:
-                return
-            if stage in active:
-                cycle = " -> ".join([*active[active.index(stage) :], stage])
-                raise SpecError(f"{self.origin(stage)}: the stages refer to each other in a circle: {cycle}. Break it.")
-            active.append(stage)
-            for needed in self.needed_by(stage):
-                visit(needed)
-            active.pop()
-            done.append(stage)
-
-        for stage in self.raw:
-            visit(stage)
-        return done
-
-    def needed_by(self, stage: str) -> list[str]:
-        needed = []
-        for name, output in _list_references(self.raw[stage]):
-            if name == "matrix":
-                continue
-            if name not in self.raw:
-                raise unknown(f"stage in ${{{name}.{output}}}", name, self.raw, self.origin(stage))
-            offered = STAGE_OUTPUTS.get(self.raw[name]["kind"], ())
-            if output not in offered:
-                raise unknown(f"output of stage '{name}'", output, offered, self.origin(stage))
-            needed.append(name)
-        return needed
-
-    def expand_leaderboard(self, stage: str) -> LeaderboardStage:
-        settings: LeaderboardStage = validate(LeaderboardStage, self.raw[stage], self.loaded.document, ("stages", stage))
-        scored = [name for name, data in self.raw.items() if data["kind"] in ("evaluate", "stream", "benchmark")]
-        for needed in settings.needs:
-            if needed not in scored:
-                raise unknown("scored stage", needed, scored, self.origin(stage, "needs"))
-        return settings
-
-    def expand_stage(self, stage: str) -> None:
-        raw = self.raw[stage]
-        document = self.loaded.document
-        own: MatrixSettings = validate(MatrixSettings, raw.get("matrix", {}), document, ("stages", stage, "matrix"))
-        body = {"resources": self.loaded.settings.resources.model_dump()} | {k: v for k, v in raw.items() if k != "matrix"}
-        if "resources" in raw and isinstance(raw["resources"], dict):
-            body["resources"] = self.loaded.settings.resources.model_dump() | raw["resources"]
-        tasks: dict[tuple[str, str], Task] = {}
-        used = list_used_axes(body)
-        for shared in list_points(self.loaded.settings.matrix):
-            for extra in list_points(own):
-                task = self.build(stage, body, shared | extra, used)
-                tasks.setdefault((task.key, task.name), task)
-        self.nodes[stage] = list(tasks.values())
-
-    def build(self, stage: str, body: dict[str, Any], point: Point, used: set[str]) -> Task:
-        where = self.origin(stage)
-        filled = fill_in(body, point, where)
-        inputs = {
-            role: self.resolve(stage, value, point)
-            for role, value in filled.items()
-            if isinstance(value, str) and _REFERENCE.fullmatch(value)
-        }
-        settings: StageSettings = validate(
-            STAGES[body["kind"]], filled | {role: task.key for role, task in inputs.items()}, self.loaded.document, ("stages", stage)
-        )
-        datasets = {name: self.bind_dataset(stage, name) for name in _list_datasets(settings)}
-        model_name = getattr(settings, "model", None)
-        model = self.bind_model(stage, model_name) if model_name is not None else None
-        if isinstance(settings, BenchmarkStage):
-            self.check_protocol(stage, settings.protocol)
-        kind = body["kind"]
-        key = compute_key(kind, STAGE_VERSIONS[kind], _identify(settings, datasets, model))
-        self.check_classes(stage, key, settings, datasets, model, inputs)
-        used |= {axis for task in inputs.values() for axis in task.point}
-        return Task(
-            key=key,
-            stage=stage,
-            kind=kind,
-            point={axis: value for axis, value in point.items() if axis in used},
-            settings=settings,
-            datasets=datasets,
-            model=model,
-            inputs={role: task.key for role, task in inputs.items()},
-            resources=settings.resources,
-            label=settings.label or stage,
-        )
-
-    def resolve(self, stage: str, reference: str, point: Point, own_axes: set[str]) -> Task:
-        """Return the task that `${STAGE.output}` means at a point: the one that agrees on every axis they share."""
-        match = _REFERENCE.fullmatch(reference)
-        name = match.group(1) if match else reference
-        found = [t for t in self.nodes[name] if all(axis not in point or point[axis] == v for axis, v in t.point.items())]
-        if len({task.key for task in found}) == 1:
-            return found[0]
-        axes = sorted({axis for t in found for axis in t.point if axis not in point})
-        if not found:
-            raise SpecError(
-                f"{self.origin(stage)}: {reference} has no task at {point}: `exclude` of the matrix dropped it. "
-                "Drop the same point here, or keep it there."
-            )
-        raise SpecError(
-            f"{self.origin(stage)}: {reference} means {len(found)} tasks here, which differ in {', '.join(axes)}. "
-            f"Give this stage the same axis: matrix.{axes[0] if axes else 'AXIS'}."
-        )
-
     def bind_dataset(self, stage: str, name: str) -> BoundDataset:
         if name not in self.loaded.settings.datasets:
             raise unknown("data set", name, self.loaded.settings.datasets, self.origin(stage))
-        return self.facts.bind_dataset(name)
+        try:
+            return self.facts.bind_dataset(name)
+        except SpecError as error:
+            raise SpecError(f"{self.loaded.document.origin(('datasets', name))}: datasets.{name}: {error}") from error
 
     def bind_model(self, stage: str, name: str) -> BoundModel:
         if name not in self.loaded.settings.models:
             raise unknown("model", name, self.loaded.settings.models, self.origin(stage, "model"))
-        return self.facts.bind_model(name)
+        try:
+            return self.facts.bind_model(name)
+        except SpecError as error:
+            raise SpecError(f"{self.loaded.document.origin(('models', name))}: models.{name}: {error}") from error
 
     def check_protocol(self, stage: str, name: str) -> None:
         try:
@@ -493,7 +322,7 @@ def _identify(settings: StageSettings, datasets: Mapping[str, BoundDataset], mod
     bound = {name: [d.settings.model_dump(mode="json"), d.fingerprint] for name, d in datasets.items()}
     identity["datasets"] = bound if isinstance(settings, StreamStage) else list(bound.values())
     if model is not None:
-        identity["model"] = [model.settings.overrides, model.config_sha256, model.weights_sha256]
+        identity["model"] = [model.settings.overrides, model.config_sha256, model.weights_sha256, model.settings.weights_of]
     return identity
 
 

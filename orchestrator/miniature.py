@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -30,8 +31,8 @@ def make_miniature(
     from adapt.data.miniature.write import write_miniature  # here: imports OpenCV
     from adapt.data.prepare import prepare
 
-    write_miniature(root, settings, workers, lambda done, total: on_progress("drawing street scenes", done, total))
+    write_miniature(root, settings, workers, functools.partial(on_progress, "drawing street scenes"))
     for name in PREPARED_TYPES:
         if (root / name).is_dir():
-            prepare(name, root / name, workers, lambda done, total, n=name: on_progress(f"preparing {n}", done, total))
+            prepare(name, root / name, workers, functools.partial(on_progress, f"preparing {name}"))
     (root / READY_FILE).touch()

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from adapt.errors import PrerequisiteError
 from adapt.settings import Settings
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Literal[1] = 1
 FILE = "record.json"
 
 

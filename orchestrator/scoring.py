@@ -32,8 +32,10 @@ def score_record(record: Record) -> dict[str, float | None]:
 
     `evaluate`: `miou`, `iou/<class>`. `benchmark`: `clean_miou`, `miou/<corruption>/<severity>`, `mpc`, `rpc`,
     `mpc_fixed_pixels` (without the corruptions that move pixels under their labels). `stream`: `miou/<round>/<domain>`,
-    `mean_miou`, `drift`.
+    `mean_miou`, `drift`. A failed task and a training stage have none.
     """
+    if record.status != "done":
+        return {}
     if record.kind == "evaluate":
         return _score_evaluation(record)
     if record.kind == "benchmark":

@@ -44,9 +44,21 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Parse a command line; overrides may stand after options too, which argparse alone does not allow."""
+    parser = build_parser()
+    options, rest = parser.parse_known_args(arguments)
+    strays = [text for text in rest if text.startswith("-") or "overrides" not in options]
+    if strays:
+        parser.error(f"unrecognized arguments: {' '.join(strays)} (see segshift {options.command} --help)")
+    if rest:
+        options.overrides = [*options.overrides, *rest]
+    return options
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code."""
-    options = build_parser().parse_args(arguments)
+    options = parse(arguments)
     logging.basicConfig(level=logging.INFO if options.verbose else logging.ERROR, format="%(levelname)s %(name)s: %(message)s")
     signal.signal(signal.SIGTERM, _interrupt)
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 
+from experiments.document import read_document
 from experiments.load import find_experiment, list_experiments
 from experiments.planning import Plan
 from orchestrator.cli.options import add_command, add_experiment_options, add_workspace_options, read_plan, read_workspace
@@ -51,8 +52,7 @@ def _list_experiments() -> int:
 
     table = Table(box=None, padding=(0, 3, 0, 0))
     for name in list_experiments():
-        first = find_experiment(name).read_text(encoding="utf-8").splitlines()[0]
-        table.add_row(f"[bold]{name}[/bold]", first.removeprefix("#").removeprefix(" Question:").strip())
+        table.add_row(f"[bold]{name}[/bold]", str(read_document(find_experiment(name)).data.get("title", "")))
     console = Console()
     console.print(table)
     console.print("\n`segshift plan NAME` shows one; `segshift sweep NAME` runs it.")

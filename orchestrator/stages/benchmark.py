@@ -9,7 +9,7 @@ import numpy as np
 from adapt import runtime
 from adapt.data.layout import list_frames
 from adapt.data.reading import read_frame
-from adapt.inference import predict_logits
+from adapt.inference import predict_classes
 from adapt.scores.confusion import count_confusion
 from corruptions.apply import corrupt
 from corruptions.protocol import protocol as find_protocol
@@ -52,7 +52,7 @@ def run(task: Task, context: StageContext) -> StageResult:
         }
         for name, pixels in seen.items():
             started = time.perf_counter()
-            prediction = predict_logits(model, pixels, dataset.resize).argmax(0).cpu().numpy()
+            prediction = predict_classes(model, pixels, dataset.resize)
             seconds += time.perf_counter() - started
             counts[name][index] = count_confusion(label, prediction, len(classes))
         context.on_step(index + 1, {"progress": (index + 1) / len(frames)})

@@ -9,7 +9,7 @@ import numpy as np
 from adapt import runtime
 from adapt.data.layout import list_frames
 from adapt.data.reading import read_frame
-from adapt.inference import predict_logits
+from adapt.inference import predict_classes
 from adapt.scores.confusion import count_confusion, mean_iou
 from experiments.schema import EvaluateStage
 from experiments.task import Task
@@ -34,7 +34,7 @@ def run(task: Task, context: StageContext) -> StageResult:
     for index, frame in enumerate(frames):
         image, label = read_frame(frame, dataset)
         started = time.perf_counter()
-        prediction = predict_logits(model, image, dataset.resize).argmax(0).cpu().numpy()
+        prediction = predict_classes(model, image, dataset.resize)
         seconds += time.perf_counter() - started
         counts[index] = count_confusion(label, prediction, len(classes))
         if (index + 1) % 10 == 0 or index + 1 == len(frames):

@@ -75,7 +75,8 @@ def save_counts(folder: Path, frames: list[str], counts: Mapping[str, NDArray[np
         frames: names of the images, in order.
         counts: cell name -> int64 (N, K, K).
     """
-    np.savez_compressed(folder / COUNTS_FILE, frames=np.array(frames), **{f"cell:{k}": v for k, v in counts.items()})
+    arrays: dict[str, Any] = {f"cell:{name}": values for name, values in counts.items()}
+    np.savez_compressed(folder / COUNTS_FILE, frames=np.array(frames), **arrays)
 
 
 def with_progress(on_step: OnStep, iterations: int) -> OnStep:

@@ -12,7 +12,7 @@ from adapt.data.layout import list_frames
 from adapt.inference import forward_logits, to_tensor
 from adapt.tta.catalog import build_method
 from adapt.tta.run import FrameScore, run_stream
-from adapt.tta.stream import Step, build_manifest, index_frames, load_step, resize_image
+from adapt.tta.stream import Step, build_manifest, index_frames, load_step
 from experiments.schema import StreamStage
 from experiments.task import Task
 from orchestrator.protocol import describe_protocol
@@ -36,7 +36,7 @@ def run(task: Task, context: StageContext) -> StageResult:
 
     def load(step: Step) -> tuple[torch.Tensor, np.ndarray]:
         image, label = load_step(step, indexed, datasets)
-        return to_tensor(model, resize_image(image, datasets[step.dataset].resize)), label
+        return to_tensor(model, image, datasets[step.dataset].resize), label
 
     def on_frame(frame: FrameScore) -> None:
         if (frame.index + 1) % 10 == 0 or frame.index + 1 == len(manifest):

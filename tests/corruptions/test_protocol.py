@@ -71,12 +71,6 @@ def test_cells_are_distinct_and_known_and_the_rest_is_said(name: str) -> None:
     assert row.version == f"imagecorruptions-imaug {importlib.metadata.version('imagecorruptions-imaug')}"
 
 
-def test_aligned_cells_leave_out_what_moves_pixels() -> None:
-    left_out = set(protocol("michaelis").cells) - set(protocol("michaelis").aligned_cells)
-    assert left_out == {(name, s) for name in ("glass_blur", "zoom_blur", "elastic_transform") for s in range(1, 6)}
-    assert protocol("quick").aligned_cells == protocol("quick").cells
-
-
 def test_every_backend_has_a_distribution() -> None:
     assert set(DISTRIBUTIONS) == set(BACKENDS)
 

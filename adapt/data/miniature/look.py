@@ -74,10 +74,10 @@ _SOURCE_PALETTE: Final[Palette] = {
     "wall": ((184, 164, 138), (170, 170, 170), (160, 96, 70)), "wall_cap": ((212, 204, 190),), "wall_joint": ((128, 116, 100),),
     "fence": ((150, 172, 150), (170, 170, 165)), "fence_bar": ((70, 90, 80), (118, 84, 50), (220, 220, 215)),
     "pole": ((150, 150, 152), (120, 122, 124)),
-    "crown": ((92, 172, 58), (112, 184, 64), (72, 152, 60)), "crown_dark": ((50, 116, 42), (58, 124, 50)),
+    "crown": ((92, 172, 58), (112, 184, 64), (72, 148, 58), (84, 132, 54)), "crown_dark": ((50, 116, 42), (58, 124, 50), (48, 88, 38)),
     "trunk": ((120, 84, 54),), "hill": ((74, 140, 70), (90, 150, 84)),
     "terrain": ((150, 182, 76), (176, 172, 96)), "tuft": ((122, 160, 60),),
-    "sky": ((92, 158, 236), (110, 172, 240), (130, 186, 240)), "cloud": ((250, 250, 252),),
+    "sky": ((92, 158, 236), (110, 172, 240), (136, 188, 240), (186, 210, 236)), "cloud": ((250, 250, 252),),
     "skin": ((232, 186, 150), (160, 110, 80), (110, 74, 54)), "hair": ((60, 40, 26), (30, 26, 24), (190, 150, 80)),
     "shirt": ((220, 50, 50), (50, 90, 210), (245, 245, 245), (240, 190, 50), (60, 160, 90), (170, 60, 170)),
     "trousers": ((44, 60, 120), (60, 56, 54), (180, 160, 120)), "helmet": ((230, 230, 230), (210, 40, 40), (40, 60, 190)),
@@ -103,10 +103,10 @@ _TARGET_PALETTE: Final[Palette] = {
     "wall": ((122, 114, 104), (112, 112, 110), (104, 84, 76)), "wall_cap": ((140, 136, 130),), "wall_joint": ((88, 82, 76),),
     "fence": ((96, 102, 94), (114, 114, 112)), "fence_bar": ((58, 64, 60), (84, 72, 58), (150, 150, 148)),
     "pole": ((104, 108, 108), (82, 86, 86)),
-    "crown": ((84, 98, 60), (96, 104, 58), (70, 88, 58)), "crown_dark": ((50, 62, 42), (58, 64, 40)),
+    "crown": ((84, 114, 56), (98, 118, 56), (68, 104, 54)), "crown_dark": ((46, 68, 38), (56, 70, 36)),
     "trunk": ((70, 62, 54),), "hill": ((92, 104, 84), (84, 96, 80)),
-    "terrain": ((108, 112, 66), (122, 110, 78)), "tuft": ((90, 98, 56),),
-    "sky": ((214, 220, 222), (196, 206, 214), (226, 228, 226)), "cloud": ((236, 238, 238),),
+    "terrain": ((110, 124, 62), (124, 118, 72)), "tuft": ((90, 98, 56),),
+    "sky": ((200, 212, 224), (176, 198, 222), (218, 224, 228)), "cloud": ((236, 238, 238),),
     "skin": ((190, 156, 136), (128, 96, 78), (92, 70, 58)), "hair": ((54, 44, 38), (34, 32, 32), (130, 110, 80)),
     "shirt": ((44, 48, 58), (60, 58, 56), (96, 42, 46), (140, 138, 134), (52, 66, 94), (34, 34, 36)),
     "trousers": ((44, 50, 66), (40, 40, 42), (88, 82, 72)), "helmet": ((170, 170, 170), (60, 60, 62), (140, 50, 46)),
@@ -134,15 +134,15 @@ _SYNTHIA_PALETTE: Final[Palette] = {
 SOURCE_LOOK: Final = Look(
     _SOURCE_PALETTE, jitter=0.08, tint=0.03, faces=(1.0, 0.82, 1.1),
     texture={"": 0.02, "crown": 0.10, "crown_dark": 0.10, "terrain": 0.06, "road": 0.03, "hill": 0.06},
-    haze=0.0012, haze_colour=(190, 215, 240), sun=0.62, saturation=1.05, contrast=1.05, gain=0.06,
+    haze=0.0012, haze_colour=(190, 215, 240), sun=0.62, saturation=1.05, contrast=1.05, gain=0.1,
 )  # fmt: skip
 """GTA: saturated, clean, sunny, flat textures."""
 
 TARGET_LOOK: Final = Look(
     _TARGET_PALETTE, jitter=0.14, tint=0.05, faces=(1.0, 0.9, 1.02),
     texture={"": 0.08, "crown": 0.32, "crown_dark": 0.32, "terrain": 0.22, "road": 0.12, "sidewalk": 0.14, "facade": 0.14, "hill": 0.2, "wall": 0.16},
-    haze=0.006, haze_colour=(198, 204, 204), saturation=0.85, contrast=0.92, gamma=1.12, gain=0.14,
-    cast=(0.96, 1.02, 0.98), blur=0.45, noise=0.02, vignette=0.22,
+    haze=0.006, haze_colour=(198, 204, 204), saturation=0.92, contrast=0.95, gamma=1.04, gain=0.14,
+    cast=(0.96, 1.02, 0.98), blur=0.4, noise=0.016, vignette=0.2,
 )  # fmt: skip
 """Cityscapes: overcast, dull, hazy, through a real lens and sensor."""
 
@@ -158,12 +158,12 @@ _SNOW_PALETTE: Final[Palette] = {
     "road": ((150, 152, 156), (168, 170, 174), (120, 122, 126)), "patch": ((196, 198, 202),),
     "sidewalk": ((214, 216, 220), (204, 206, 210)), "kerb": ((196, 198, 202),), "joint": ((188, 190, 194),),
     "terrain": ((226, 228, 232),), "tuft": ((190, 190, 180),), "lane": ((182, 184, 186),), "roof": ((228, 230, 234),),
-    "wall_cap": ((226, 228, 232),), "crown": ((176, 182, 178), (140, 150, 136)), "crown_dark": ((76, 84, 70),),
+    "wall_cap": ((226, 228, 232),), "crown": ((158, 170, 156), (132, 148, 124)), "crown_dark": ((92, 104, 82), (80, 94, 72)),
     "hill": ((196, 200, 202),), "sky": ((216, 220, 224),), "bonnet": ((120, 122, 126),),
 }  # fmt: skip
 
-FOG_LOOK: Final = replace(TARGET_LOOK, haze=0.032, haze_colour=(204, 208, 208), contrast=0.9, weather="fog")
-NIGHT_LOOK: Final = replace(TARGET_LOOK, haze=0.0, noise=0.03, gamma=1.0, weather="night")
+FOG_LOOK: Final = replace(TARGET_LOOK, haze=0.026, haze_colour=(204, 208, 208), contrast=0.9, weather="fog")
+NIGHT_LOOK: Final = replace(TARGET_LOOK, haze=0.0, noise=0.024, gamma=0.95, weather="night")
 RAIN_LOOK: Final = replace(TARGET_LOOK, haze=0.011, haze_colour=(168, 174, 178), saturation=0.75, contrast=0.85, weather="rain")
 SNOW_LOOK: Final = replace(
     TARGET_LOOK, palette=_SNOW_PALETTE, haze=0.013, haze_colour=(222, 226, 230), contrast=0.88, weather="snow"

@@ -32,18 +32,18 @@ class Air:
     horizon: float
 
 
-NIGHT_LEVEL: Final = 0.17
+NIGHT_LEVEL: Final = 0.24
 """Brightness that night leaves of the day; ours."""
 
 
 def add_night(air: Air, rng: np.random.Generator) -> Image:
     """Darken to a bluish night, light the road ahead and let lamps glow."""
-    height, width = air.depth.shape
+    width = air.depth.shape[1]
     tint = np.array([0.85, 0.92, 1.25], np.float32)
     dark = np.power(air.image, 1.15) * tint * np.float32(NIGHT_LEVEL * rng.uniform(0.8, 1.3))
     columns = np.linspace(-1, 1, width, dtype=np.float32)[None]
     beam = np.exp(-((columns / 0.55) ** 2)) * np.exp(-((air.depth - 7.0) ** 2) / 160.0)
-    street = 0.22 * np.exp(-air.depth / 45.0) * (0.4 + 0.6 * air.ground)
+    street = 0.28 * np.exp(-air.depth / 45.0) * (0.4 + 0.6 * air.ground)
     lit = dark + air.image * (0.42 * beam + street)[..., None] * np.array([1.0, 0.88, 0.66], np.float32)
     scale = width / 192
     halo = cv2.GaussianBlur(air.glow, (0, 0), 1.6 * scale) * 1.1 + cv2.GaussianBlur(air.glow, (0, 0), 6.0 * scale) * 1.4

@@ -91,9 +91,11 @@ def test_resumed_run_is_bit_equal(adapt: Any, tmp_path: Path) -> None:
 def test_losses_fall_and_all_is_reported(adapt: Any) -> None:
     reported: dict[int, dict[str, float]] = {}
 
-    student = adapt(
-        "run", make_settings(45, batch_size=3, log_interval=15, checkpoint_interval=1000), reported.__setitem__
+    settings = make_settings(
+        45, batch_size=4, log_interval=15, checkpoint_interval=1000, optimizer=OptimizerSettings(lr=0.01)
     )
+
+    student = adapt("run", settings, reported.__setitem__, UdaSettings(rare_class=None, pseudo_threshold=0.5))
 
     assert list(reported) == [15, 30, 45]
     assert set(reported[15]) == {"loss", "source_loss", "mix_loss", "q", "ema_alpha", "lr", "iteration_s"}
