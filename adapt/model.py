@@ -13,6 +13,8 @@ from pydantic import Field
 from adapt.errors import PrerequisiteError, SpecError
 from adapt.settings import Settings
 
+WeightsOf = Literal["network", "backbone"]
+
 
 class ModelSettings(Settings):
     """A network: an mmsegmentation config, changes to it, and the weights it starts from.
@@ -27,7 +29,7 @@ class ModelSettings(Settings):
     config: str
     overrides: dict[str, Any] = Field(default_factory=dict)
     weights: str | None = None
-    weights_of: Literal["network", "backbone"] = "network"
+    weights_of: WeightsOf = "network"
 
 
 def find_config(name_or_path: str | Path) -> Path:

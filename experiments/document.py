@@ -111,7 +111,9 @@ def _plain(node: Any, path: KeyPath, file: str, origins: dict[KeyPath, str]) -> 
     for kind in (int, float, str):
         if isinstance(node, kind):
             return kind(node)
-    raise SpecError(f"{origins.get(path, file)}: values are text, numbers, true/false, lists or mappings, not {node!r}.")
+    raise SpecError(
+        f"{origins.get(path, file)}: values are text, numbers, true/false, lists or mappings, not {node!r}."
+    )
 
 
 def _note(node: CommentedBase, key: Any, path: KeyPath, file: str, origins: dict[KeyPath, str]) -> None:
@@ -136,7 +138,9 @@ def parse_override(text: str) -> Document:
     try:
         parsed = YAML(typ="safe", pure=True).load(value)
     except YAMLError as error:
-        raise SpecError(f"override {text!r}: the value is not valid YAML. Quote it, as in 'matrix.seed=[0,1]'.") from error
+        raise SpecError(
+            f"override {text!r}: the value is not valid YAML. Quote it, as in 'matrix.seed=[0,1]'."
+        ) from error
     path = tuple(key.strip().split("."))
     data: Any = parsed
     for part in reversed(path):

@@ -57,7 +57,9 @@ def _sentence(shape: Any, detail: Any, document: Document, at: KeyPath) -> str:
     if detail["type"] == "extra_forbidden":
         allowed = _allowed_keys(shape, path[:-1])
         hint = closest(str(path[-1]), allowed)
-        return f"{origin}: {key}: unknown key '{path[-1]}'.{hint} Allowed here: {', '.join(sorted(allowed)) or 'nothing'}."
+        return (
+            f"{origin}: {key}: unknown key '{path[-1]}'.{hint} Allowed here: {', '.join(sorted(allowed)) or 'nothing'}."
+        )
     if detail["type"] == "missing":
         return f"{origin}: {key}: this key is required and missing."
     if detail["type"] == "union_tag_invalid":
@@ -113,7 +115,12 @@ def _allowed_keys(shape: Any, path: KeyPath) -> set[str]:
     """Return the keys that the models at `path` below `shape` have."""
     models = _models(shape)
     for part in path:
-        deeper = [m for model in models if part in model.model_fields for m in _models(model.model_fields[str(part)].annotation)]
+        deeper = [
+            m
+            for model in models
+            if part in model.model_fields
+            for m in _models(model.model_fields[str(part)].annotation)
+        ]
         tagged = [m for m in models if part in _tags(m)]
         models = deeper or tagged or models
     return {name for model in models for name in model.model_fields}

@@ -11,6 +11,7 @@ from adapt.data.catalog import check_selection
 from adapt.data.fingerprint import fingerprint
 from adapt.data.miniature.settings import VERSION as MINIATURE_VERSION
 from adapt.errors import PrerequisiteError
+from adapt.hashing import hash_file
 from adapt.model import find_config
 from experiments.load import LoadedExperiment
 from experiments.task import BoundDataset, BoundModel
@@ -92,12 +93,6 @@ class WorkspaceFacts:
         except PrerequisiteError as error:
             self.problems.append(f"data set '{name}': {error}")
             return MISSING
-
-
-def hash_file(path: Path) -> str:
-    """Return the sha256 of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def hash_config(path: Path) -> str:

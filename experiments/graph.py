@@ -156,7 +156,9 @@ class _Expansion:
         return needed
 
     def expand_leaderboard(self, stage: str) -> LeaderboardStage:
-        settings: LeaderboardStage = validate(LeaderboardStage, self.raw[stage], self.loaded.document, ("stages", stage))
+        settings: LeaderboardStage = validate(
+            LeaderboardStage, self.raw[stage], self.loaded.document, ("stages", stage)
+        )
         scored = [name for name, data in self.raw.items() if data["kind"] in ("evaluate", "stream", "benchmark")]
         for needed in settings.needs:
             if needed not in scored:
@@ -167,7 +169,9 @@ class _Expansion:
         raw = self.raw[stage]
         document = self.loaded.document
         own: MatrixSettings = validate(MatrixSettings, raw.get("matrix", {}), document, ("stages", stage, "matrix"))
-        body = {"resources": self.loaded.settings.resources.model_dump()} | {k: v for k, v in raw.items() if k != "matrix"}
+        body = {"resources": self.loaded.settings.resources.model_dump()} | {
+            k: v for k, v in raw.items() if k != "matrix"
+        }
         if "resources" in raw and isinstance(raw["resources"], dict):
             body["resources"] = self.loaded.settings.resources.model_dump() | raw["resources"]
         tasks: dict[tuple[str, str], Task] = {}
@@ -187,7 +191,10 @@ class _Expansion:
             if isinstance(value, str) and _REFERENCE.fullmatch(value)
         }
         settings: StageSettings = validate(
-            STAGES[body["kind"]], filled | {role: task.key for role, task in inputs.items()}, self.loaded.document, ("stages", stage)
+            STAGES[body["kind"]],
+            filled | {role: task.key for role, task in inputs.items()},
+            self.loaded.document,
+            ("stages", stage),
         )
         datasets = {name: self.bind_dataset(stage, name) for name in _list_datasets(settings)}
         model_name = getattr(settings, "model", None)
@@ -312,7 +319,9 @@ def _list_datasets(settings: StageSettings) -> list[str]:
     return []
 
 
-def _identify(settings: StageSettings, datasets: Mapping[str, BoundDataset], model: BoundModel | None) -> dict[str, Any]:
+def _identify(
+    settings: StageSettings, datasets: Mapping[str, BoundDataset], model: BoundModel | None
+) -> dict[str, Any]:
     """Return all that a task's result depends on, free of the names that the experiment gave to data and models.
 
     The domains of a stream keep their names: its scores are reported under them.
@@ -322,7 +331,12 @@ def _identify(settings: StageSettings, datasets: Mapping[str, BoundDataset], mod
     bound = {name: [d.settings.model_dump(mode="json"), d.fingerprint] for name, d in datasets.items()}
     identity["datasets"] = bound if isinstance(settings, StreamStage) else list(bound.values())
     if model is not None:
-        identity["model"] = [model.settings.overrides, model.config_sha256, model.weights_sha256, model.settings.weights_of]
+        identity["model"] = [
+            model.settings.overrides,
+            model.config_sha256,
+            model.weights_sha256,
+            model.settings.weights_of,
+        ]
     return identity
 
 

@@ -38,7 +38,9 @@ def find_experiment(name_or_path: str) -> Path:
     if name_or_path.endswith((".yaml", ".yml")):
         path = Path(name_or_path)
         if not path.is_file():
-            raise SpecError(f"experiment file {name_or_path} does not exist. Check the path, or run `segshift plan` for a list.")
+            raise SpecError(
+                f"experiment file {name_or_path} does not exist. Check the path, or run `segshift plan` for a list."
+            )
         return path
     path = HERE / f"{name_or_path}.yaml"
     if not path.is_file():

@@ -37,9 +37,13 @@ class Plan:
             PrerequisiteError: data, weights or GPUs are missing; each is named with its remedy.
         """
         if self.problems:
-            text = f"{self.graph.name} ({self.graph.profile} profile) cannot run here:\n  - " + "\n  - ".join(self.problems)
+            text = f"{self.graph.name} ({self.graph.profile} profile) cannot run here:\n  - " + "\n  - ".join(
+                self.problems
+            )
             if self.passed_over:
-                text += "\nProfiles tried before: " + "; ".join(f"{name}: {why}" for name, why in self.passed_over.items())
+                text += "\nProfiles tried before: " + "; ".join(
+                    f"{name}: {why}" for name, why in self.passed_over.items()
+                )
             raise PrerequisiteError(text)
 
 

@@ -21,7 +21,16 @@ from orchestrator.store import Store
 MINIMUM_PYTHON = (3, 11)
 ROOMY_FREE_GB = 20  # ours: a full-profile sweep keeps checkpoints of 330 MB a task
 PORTS = {8265: "Ray dashboard", 5000: "MLflow"}
-PACKAGES = ("torch", "mmengine", "mmsegmentation", "ray", "mlflow", "albumentations", "imagecorruptions-imaug", "pydantic")
+PACKAGES = (
+    "torch",
+    "mmengine",
+    "mmsegmentation",
+    "ray",
+    "mlflow",
+    "albumentations",
+    "imagecorruptions-imaug",
+    "pydantic",
+)
 
 
 @dataclass(frozen=True)
@@ -70,11 +79,17 @@ def _check_mmcv(_: Workspace) -> Iterator[Finding]:
 
 
 def _check_opencv(_: Workspace) -> Iterator[Finding]:
-    names = [d.metadata["Name"] for d in importlib.metadata.distributions() if (d.metadata["Name"] or "").startswith("opencv")]
+    names = [
+        d.metadata["Name"]
+        for d in importlib.metadata.distributions()
+        if (d.metadata["Name"] or "").startswith("opencv")
+    ]
     if len(names) == 1:
         yield Finding("ok", "OpenCV", f"{names[0]} {importlib.metadata.version(names[0])}")
     else:
-        yield Finding("bad", "OpenCV", f"{len(names)} distributions share one module ({', '.join(names)}): run `make setup`")
+        yield Finding(
+            "bad", "OpenCV", f"{len(names)} distributions share one module ({', '.join(names)}): run `make setup`"
+        )
 
 
 def _check_gpus(_: Workspace) -> Iterator[Finding]:
@@ -98,7 +113,9 @@ def _check_data(workspace: Workspace) -> Iterator[Finding]:
         if root is not None:
             yield Finding("ok", f"data: {name}", str(root))
         else:
-            yield Finding("note", f"data: {name}", f"not configured (DATA=/path, or `data: {{{name}: /path}}` in {FILE})")
+            yield Finding(
+                "note", f"data: {name}", f"not configured (DATA=/path, or `data: {{{name}: /path}}` in {FILE})"
+            )
 
 
 def _check_weights(workspace: Workspace) -> Iterator[Finding]:
@@ -111,7 +128,9 @@ def _check_weights(workspace: Workspace) -> Iterator[Finding]:
         try:
             yield Finding("ok", f"weights: {file}", str(workspace.find_weights(file)))
         except SegshiftError:
-            yield Finding("note", f"weights: {file}", f"not found; {experiment} needs it (`weights: /folder` in {FILE})")
+            yield Finding(
+                "note", f"weights: {file}", f"not found; {experiment} needs it (`weights: /folder` in {FILE})"
+            )
 
 
 def _check_store(workspace: Workspace) -> Iterator[Finding]:

@@ -52,7 +52,9 @@ class MlflowMirror:
         try:
             found = self._client.get_experiment_by_name(name)
             if found is None:
-                location = f"{artifact_root}/{experiment}" if artifact_root and tracking_uri.startswith("sqlite") else None
+                location = (
+                    f"{artifact_root}/{experiment}" if artifact_root and tracking_uri.startswith("sqlite") else None
+                )
                 self._experiment_id = self._client.create_experiment(name, artifact_location=location)
             else:
                 self._experiment_id = found.experiment_id
@@ -125,12 +127,18 @@ class MlflowMirror:
         now = int(time.time() * 1000)
         scores = {**score_record(record), **record.metrics, "seconds": record.seconds}
         metrics = [Metric(k, float(v), now, 0) for k, v in scores.items() if v is not None and math.isfinite(v)]
-        missing = [RunTag(f"segshift.missing/{k}", str(v)) for k, v in scores.items() if v is None or not math.isfinite(v)]
-        parameters = [Param(k, v[:PARAMETER_LENGTH]) for k, v in flatten(record.settings | {"point": record.point}).items()]
+        missing = [
+            RunTag(f"segshift.missing/{k}", str(v)) for k, v in scores.items() if v is None or not math.isfinite(v)
+        ]
+        parameters = [
+            Param(k, v[:PARAMETER_LENGTH]) for k, v in flatten(record.settings | {"point": record.point}).items()
+        ]
         failure = [RunTag("segshift.failure", record.failure.message[:5000])] if record.failure else []
         tag_list = [RunTag(k, v) for k, v in tags.items()] + missing + failure
         known = self._client.get_run(run).data.params
-        parameters = [p for p in parameters if p.key not in known]  # a parameter cannot change: a retried run has its own
+        parameters = [
+            p for p in parameters if p.key not in known
+        ]  # a parameter cannot change: a retried run has its own
         for start in range(0, max(len(metrics), 1), BATCH):
             self._client.log_batch(run, metrics=metrics[start : start + BATCH])
         for start in range(0, len(parameters), 100):

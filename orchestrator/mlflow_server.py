@@ -47,10 +47,14 @@ def ready_tracking(uri: str, store: Store) -> None:
     elif uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).exists():
         _folder(store).mkdir(parents=True, exist_ok=True)
         draft = f"{uri}.draft-{os.getpid()}"
-        done = subprocess.run([sys.executable, "-m", "mlflow", "db", "upgrade", draft], capture_output=True, text=True, env=_environment())
+        done = subprocess.run(
+            [sys.executable, "-m", "mlflow", "db", "upgrade", draft], capture_output=True, text=True, env=_environment()
+        )
         if done.returncode != 0:
             tail = done.stderr.strip().splitlines()[-1:] or ["no output"]
-            raise PrerequisiteError(f"MLflow could not make its database {uri}: {tail[0]}. Try --no-mlflow, or another store.")
+            raise PrerequisiteError(
+                f"MLflow could not make its database {uri}: {tail[0]}. Try --no-mlflow, or another store."
+            )
         Path(draft.removeprefix("sqlite:///")).replace(uri.removeprefix("sqlite:///"))
 
 
@@ -87,7 +91,11 @@ def background_server(store: Store) -> Iterator[str]:
     port = find_free_port(PORT)
     with (store.root / "mlflow" / "server.log").open("w") as output:
         process = subprocess.Popen(
-            server_command(store, port), stdout=output, stderr=subprocess.STDOUT, env=_environment(), start_new_session=True
+            server_command(store, port),
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=_environment(),
+            start_new_session=True,
         )
     try:
         yield f"http://{HOST}:{port}"

@@ -44,7 +44,9 @@ class ProgressView:
             self._live.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._live is not None:
             self._live.stop()
 
@@ -53,7 +55,9 @@ class ProgressView:
         for key, status in state.status.items():
             if status is Status.FAILED and key not in self._reported:
                 self._reported.add(key)
-                text = Text.assemble(("failed ", "bold red"), (state.graph.tasks[key].name, "bold"), ": ", state.messages[key])
+                text = Text.assemble(
+                    ("failed ", "bold red"), (state.graph.tasks[key].name, "bold"), ": ", state.messages[key]
+                )
                 self._console.print(text)
         if self._live is not None:
             self._live.update(self._draw(state))
@@ -79,7 +83,9 @@ class ProgressView:
         return " · ".join(parts)
 
     def _describe_running(self, state: SweepState) -> str:
-        names = [f"{state.graph.tasks[k].name} {show_scalars(v)}" for k, v in state.live.items() if k in state.graph.tasks]
+        names = [
+            f"{state.graph.tasks[k].name} {show_scalars(v)}" for k, v in state.live.items() if k in state.graph.tasks
+        ]
         return "; ".join(names[:3])
 
     def _draw(self, state: SweepState) -> Group:

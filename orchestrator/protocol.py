@@ -16,7 +16,10 @@ def describe_protocol(task: Task) -> dict[str, Any]:
     its learning rate are what is compared, and stay out.
     """
     settings = task.settings
-    data = {name: bound.settings.model_dump(mode="json") | {"fingerprint": bound.fingerprint} for name, bound in task.datasets.items()}
+    data = {
+        name: bound.settings.model_dump(mode="json") | {"fingerprint": bound.fingerprint}
+        for name, bound in task.datasets.items()
+    }
     if isinstance(settings, EvaluateStage):
         return {"kind": "evaluate", "dataset": data[settings.dataset], "limit": settings.limit}
     if isinstance(settings, BenchmarkStage):

@@ -52,7 +52,8 @@ def _score_evaluation(record: Record) -> dict[str, float | None]:
         return {"miou": None}
     ious = iou_per_class(confusion)
     per_class = {
-        f"iou/{_plain(name)}": None if np.isnan(iou) else float(iou) for name, iou in zip(record.classes, ious, strict=True)
+        f"iou/{_plain(name)}": None if np.isnan(iou) else float(iou)
+        for name, iou in zip(record.classes, ious, strict=True)
     }
     return {"miou": mean_iou(confusion), **per_class}
 

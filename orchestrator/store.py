@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from adapt.errors import PrerequisiteError, TaskError
-from experiments.facts import hash_file
+from adapt.hashing import hash_file
 from orchestrator import lease
 from orchestrator.record import FILE, Record, StoredFile, dump_record, read_record
 
@@ -119,7 +119,9 @@ class Store:
         """
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            write_atomically(self.root / "segshift-store.txt", "The results of segshift sweeps. `segshift status` lists them.\n")
+            write_atomically(
+                self.root / "segshift-store.txt", "The results of segshift sweeps. `segshift status` lists them.\n"
+            )
             free_bytes = shutil.disk_usage(self.root).free
         except OSError as error:
             raise PrerequisiteError(

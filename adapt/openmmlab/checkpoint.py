@@ -22,6 +22,7 @@ from mmengine.logging import HistoryBuffer
 from torch import nn
 
 from adapt.errors import PrerequisiteError
+from adapt.model import WeightsOf
 
 MODEL_FILE = "model.json"
 WEIGHTS_FILE = "checkpoint.pth"
@@ -121,12 +122,14 @@ def _load_url(url: str, *args: Any, **kwargs: Any) -> Any:
     return _read_safely(lambda: torch.hub.load_state_dict_from_url(url, *args, **kwargs), url)
 
 
-def load_weights(model: nn.Module, path: str | Path) -> None:
-    """Give a network the weights of a file, all of them and no others.
+def load_weights(model: nn.Module, path: str | Path, part: WeightsOf = "network") -> None:
+    """Give a network, or its backbone alone, the weights of a file, all of them.
 
     Args:
         model: The network; changed in place.
         path: An mmengine checkpoint, an artifact's checkpoint or a bare state dict.
+        part: `network`: the file holds its weights and no others. `backbone`: the file holds a backbone's, with or without
+            `backbone.` before their names; what else it holds (the head of an ImageNet classifier) is left out.
 
     Raises:
         PrerequisiteError: The file cannot be read, or its keys or shapes are not those of the network.
@@ -140,13 +143,19 @@ def load_weights(model: nn.Module, path: str | Path) -> None:
         )
     # A network wrapped for data-parallel training saves `module.` before every name.
     weights = {key.removeprefix("module."): value for key, value in weights.items()}
-    difference = _describe_difference(model.state_dict(), weights)
+    module: Any = model
+    if part == "backbone":
+        module = module.backbone
+        wanted = module.state_dict().keys()
+        weights = {key.removeprefix("backbone."): value for key, value in weights.items()}
+        weights = {key: value for key, value in weights.items() if key in wanted}
+    difference = _describe_difference(module.state_dict(), weights)
     if difference:
         raise PrerequisiteError(
-            f"The weights in {path} do not fit the network {type(model).__name__}: {difference} "
+            f"The weights in {path} do not fit the {part} of {type(model).__name__}: {difference} "
             "Choose the config that these weights were trained with, or other weights."
         )
-    model.load_state_dict(weights, strict=True)
+    module.load_state_dict(weights, strict=True)
 
 
 def _describe_difference(expected: Mapping[str, torch.Tensor], found: Mapping[str, torch.Tensor]) -> str:

@@ -100,7 +100,8 @@ class Report(Hook):
         metrics = {name: total / self._count for name, total in self._sums.items()}
         metrics["lr"] = self._lr
         metrics["iteration_s"] = (time.perf_counter() - self._started) / self._count
-        runner.logger.info("iteration %d/%d %s", done, runner.max_iters, metrics)
+        text = ", ".join(f"{name} {value:.5g}" for name, value in metrics.items())
+        runner.logger.info("iteration %d/%d: %s", done, runner.max_iters, text)
         self._start_new_means()
         self.on_step(done, metrics)
 

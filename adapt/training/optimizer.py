@@ -10,7 +10,7 @@ from torch.nn.modules.batchnorm import _NormBase
 
 from adapt.training.settings import OptimizerSettings
 
-NORM_LAYERS = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.LocalResponseNorm)
+NORM_LAYERS = (_NormBase, nn.LayerNorm, nn.GroupNorm)
 # DAFormer's `custom_keys`: position embeddings and whatever is called a norm are not decayed.
 UNDECAYED_NAMES = ("norm", "pos_block", "position_embedding", "pos_embed")
 

@@ -17,6 +17,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from adapt.data.layout import Frame
 from adapt.data.settings import DatasetSettings
+from adapt.hashing import hash_file
+from adapt.model import WeightsOf
 from adapt.openmmlab import OptimWrapper, Runner, pseudo_collate
 from adapt.openmmlab.checkpoint import load_weights
 from adapt.openmmlab.model import build_model
@@ -44,6 +46,9 @@ class QuietRunner(Runner):
     def _log_env(self, env_cfg: Any) -> None:
         """Leave the environment to the task's record: collecting it starts compilers."""
 
+    def _init_model_weights(self) -> None:
+        """Leave the weights as they are: the model comes initialised, perhaps from a file."""
+
     def dump_config(self) -> None:
         """Write no config file: the task's record holds the settings."""
 
@@ -63,6 +68,7 @@ def train_supervised(
     workdir: Path,
     on_step: OnStep,
     weights: Path | None = None,
+    weights_of: WeightsOf = "network",
     workers: int = 0,
 ) -> nn.Module:
     """Train a network on labelled frames; go on where an interrupted run of the same kind stopped.
@@ -76,6 +82,7 @@ def train_supervised(
         workdir: Holds the resume point and the log.
         on_step: Called with (iteration from 1, metrics `loss`, `lr`, `iteration_s`); see `Report`.
         weights: A checkpoint to start from, or None.
+        weights_of: What that checkpoint holds.
         workers: Loader processes; the result does not depend on it.
 
     Returns:
@@ -87,12 +94,12 @@ def train_supervised(
     """
     model = build_model(model_config, seed)
     if weights is not None:
-        load_weights(model, weights)
+        load_weights(model, weights, weights_of)
     set_training_size(model, settings.augment.crop)
     identity = {
         "method": "supervised",
         "model": model_config,
-        "weights": hash_file(weights),
+        "weights": hash_file(weights) if weights is not None else None,
         "frames": [frame.name for frame in frames],
         "dataset": dataset.model_dump(mode="json"),
     }
@@ -192,18 +199,3 @@ def compute_fingerprint(data: Mapping[str, Any]) -> str:
         The start of the SHA-256 of its canonical JSON.
     """
     return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def hash_file(path: Path | None) -> str | None:
-    """SHA-256 of a file, in hexadecimal.
-
-    Args:
-        path: The file, or None.
-
-    Returns:
-        The digest; None for None.
-    """
-    if path is None:
-        return None
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

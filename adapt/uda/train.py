@@ -15,10 +15,12 @@ from adapt.data.class_statistics import class_statistics
 from adapt.data.layout import Frame
 from adapt.data.settings import DatasetSettings
 from adapt.errors import SpecError
+from adapt.hashing import hash_file
+from adapt.model import WeightsOf
 from adapt.openmmlab.checkpoint import load_weights
 from adapt.openmmlab.model import build_model
 from adapt.training.hooks import OnStep
-from adapt.training.runner import hash_file, run_training, set_training_size
+from adapt.training.runner import run_training, set_training_size
 from adapt.training.sample import LabelledDataset
 from adapt.training.settings import TrainSettings
 from adapt.uda.daformer import DAFormer
@@ -40,6 +42,7 @@ def train_uda(
     workdir: Path,
     on_step: OnStep,
     weights: Path | None = None,
+    weights_of: WeightsOf = "network",
     class_counts: NDArray[np.int64] | None = None,
     workers: int = 0,
 ) -> nn.Module:
@@ -58,6 +61,7 @@ def train_uda(
         on_step: Called with (iteration from 1, metrics `loss`, `source_loss`, `mix_loss`, `q`, `ema_alpha`, `lr`,
             `iteration_s`); see `Report`.
         weights: A checkpoint that student and teacher start from, or None.
+        weights_of: What that checkpoint holds.
         class_counts: (N, K) pixels of each class in each source frame, for rare class sampling; counted when None.
         workers: Loader processes; the result does not depend on it.
 
@@ -83,12 +87,12 @@ def train_uda(
     unlabelled = UnlabelledTarget(target_frames, target, settings.augment, seed)
     student = build_model(model_config, seed)
     if weights is not None:
-        load_weights(student, weights)
+        load_weights(student, weights, weights_of)
     set_training_size(student, settings.augment.crop)
     identity = {
         "method": uda.model_dump(mode="json", exclude={"evaluate_with"}),
         "model": model_config,
-        "weights": hash_file(weights),
+        "weights": hash_file(weights) if weights is not None else None,
         "source": {"frames": [frame.name for frame in source_frames], "dataset": source.model_dump(mode="json")},
         "target": {"frames": [frame.name for frame in target_frames], "dataset": target.model_dump(mode="json")},
     }

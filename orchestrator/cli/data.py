@@ -31,9 +31,13 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     ):
         action = actions.add_parser(name, help=text, description=text)
         if name != "miniature":
-            action.add_argument("type", choices=sorted(DATASET_TYPES), metavar="TYPE", help=", ".join(sorted(DATASET_TYPES)))
+            action.add_argument(
+                "type", choices=sorted(DATASET_TYPES), metavar="TYPE", help=", ".join(sorted(DATASET_TYPES))
+            )
         action.add_argument("--root", type=Path, required=True, metavar="DIR", help="the data set's own folder")
-        action.add_argument("--workers", type=int, default=os.cpu_count() or 1, metavar="N", help="processes (default: all cores)")
+        action.add_argument(
+            "--workers", type=int, default=os.cpu_count() or 1, metavar="N", help="processes (default: all cores)"
+        )
         action.set_defaults(run=function)
 
 
@@ -43,7 +47,9 @@ def run_prepare(options: argparse.Namespace) -> int:
 
     with _progress(f"preparing {options.type}") as on_progress:
         report = prepare(options.type, options.root, options.workers, on_progress)
-    print(f"{report.converted} labels converted, {report.up_to_date} were up to date, {report.counted} counted for class statistics.")
+    print(
+        f"{report.converted} labels converted, {report.up_to_date} were up to date, {report.counted} counted for class statistics."
+    )
     return _print_problems(report.problems)
 
 
@@ -64,7 +70,9 @@ def run_miniature(options: argparse.Namespace) -> int:
     from orchestrator.miniature import make_miniature
 
     with _progress("drawing") as on_progress:
-        make_miniature(options.root, MiniatureSettings(), options.workers, lambda _, done, total: on_progress(done, total))
+        make_miniature(
+            options.root, MiniatureSettings(), options.workers, lambda _, done, total: on_progress(done, total)
+        )
     print(f"The miniature is in {options.root}.")
     return 0
 

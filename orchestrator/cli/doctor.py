@@ -31,6 +31,8 @@ def run(options: argparse.Namespace) -> int:
     bad = 0
     for finding in examine(read_workspace(options)):
         bad += finding.level == "bad"
-        console.print(Text.assemble(marks[finding.level], (f"{finding.subject:<24}", "bold"), finding.text), soft_wrap=True)
+        console.print(
+            Text.assemble(marks[finding.level], (f"{finding.subject:<24}", "bold"), finding.text), soft_wrap=True
+        )
     console.print("Everything needed is here." if not bad else f"{bad} thing(s) to mend.")
     return 1 if bad else 0

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import argparse
 
-from orchestrator.cli.options import add_command, add_experiment_options, add_workspace_options, read_plan, read_workspace
+from orchestrator.cli.options import (
+    add_command,
+    add_experiment_options,
+    add_workspace_options,
+    read_plan,
+    read_workspace,
+)
 
 EXAMPLES = """\
   segshift leaderboard gta2cityscapes                     print it, and write Markdown, CSV and JSON

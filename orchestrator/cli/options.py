@@ -10,10 +10,16 @@ from experiments.workspace import Workspace, load_workspace
 from orchestrator.environment import count_gpus
 
 
-def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, text: str, examples: str) -> argparse.ArgumentParser:
+def add_command(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, text: str, examples: str
+) -> argparse.ArgumentParser:
     """Add a command whose help ends with examples."""
     return commands.add_parser(
-        name, help=text, description=text, epilog=f"examples:\n{examples}", formatter_class=argparse.RawDescriptionHelpFormatter
+        name,
+        help=text,
+        description=text,
+        epilog=f"examples:\n{examples}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
 
 
@@ -26,7 +32,9 @@ def add_workspace_options(parser: argparse.ArgumentParser) -> None:
 
 def add_experiment_options(parser: argparse.ArgumentParser, required: bool) -> None:
     """Add the experiment, its profile and overrides."""
-    parser.add_argument("experiment", nargs=None if required else "?", help="name of an experiment, or path to a YAML file")
+    parser.add_argument(
+        "experiment", nargs=None if required else "?", help="name of an experiment, or path to a YAML file"
+    )
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="overrides, such as matrix.seed=[0,1]")
     parser.add_argument("--profile", help="mini, full ... (default: the first of the file that can run here)")
 

@@ -8,7 +8,13 @@ import json
 from experiments.document import read_document
 from experiments.load import find_experiment, list_experiments
 from experiments.planning import Plan
-from orchestrator.cli.options import add_command, add_experiment_options, add_workspace_options, read_plan, read_workspace
+from orchestrator.cli.options import (
+    add_command,
+    add_experiment_options,
+    add_workspace_options,
+    read_plan,
+    read_workspace,
+)
 from orchestrator.costs import Costs, estimate_task_s, read_costs
 from orchestrator.store import Store
 from orchestrator.sweep_state import Status, SweepState, survey
@@ -122,7 +128,9 @@ def _print_tree(plan: Plan, state: SweepState, costs: Costs) -> None:
     total = f"about {show_duration(sum(known))} of task time" if known else "cost not known yet"
     if known and len(known) < len(estimates):
         total += f" and {len(estimates) - len(known)} tasks of unknown cost"
-    console.print(f"\n{len(state.status)} tasks: {state.count(Status.CACHED)} cached, {waiting} to run{f' ({total})' if waiting else ''}.")
+    console.print(
+        f"\n{len(state.status)} tasks: {state.count(Status.CACHED)} cached, {waiting} to run{f' ({total})' if waiting else ''}."
+    )
     print_choice(plan, console)
     for problem in plan.problems:
         console.print(Text.assemble(("missing: ", "bold red"), problem))

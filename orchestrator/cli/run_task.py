@@ -49,10 +49,14 @@ def run(options: argparse.Namespace) -> int:
     store.check_writable()
     missing = [plan.graph.tasks[key].name for key in task.inputs.values() if not store.is_done(key)]
     if missing:
-        raise SpecError(f"{task.name} needs {', '.join(missing)}, which is not done. Run that task first, or the sweep.")
+        raise SpecError(
+            f"{task.name} needs {', '.join(missing)}, which is not done. Run that task first, or the sweep."
+        )
     console = Console()
     draw_miniature(plan, 1, console)
-    record = execute(assign(plan, task), store, lambda step, values: console.print(f"step {step}  {show_scalars(values)}"))
+    record = execute(
+        assign(plan, task), store, lambda step, values: console.print(f"step {step}  {show_scalars(values)}")
+    )
     if record.failure is not None:
         console.print(record.failure.traceback, markup=False, highlight=False)
         return 1

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import argparse
 
-from orchestrator.cli.options import add_command, add_experiment_options, add_workspace_options, read_plan, read_workspace
+from orchestrator.cli.options import (
+    add_command,
+    add_experiment_options,
+    add_workspace_options,
+    read_plan,
+    read_workspace,
+)
 from orchestrator.store import Store
 
 EXAMPLES = """\
@@ -33,13 +39,16 @@ def _show_store(store: Store) -> int:
     from rich.table import Table
 
     from orchestrator.progress import show_duration
+
     console = Console()
     groups: dict[tuple[str, str, str], list[float]] = {}
     for key in sorted(store.list_done()):
         record = store.read(key)
         groups.setdefault((record.experiment, record.profile, record.stage), []).append(record.seconds)
     if not groups:
-        console.print(f"The store {store.root} holds no finished task yet. `segshift sweep NAME` fills it.", soft_wrap=True)
+        console.print(
+            f"The store {store.root} holds no finished task yet. `segshift sweep NAME` fills it.", soft_wrap=True
+        )
         return 0
     table = Table(title=f"Finished tasks in {store.root}", title_justify="left", box=None, padding=(0, 3, 0, 0))
     for title in ("experiment", "profile", "stage", "tasks", "task time"):
@@ -55,6 +64,7 @@ def _show_experiment(options: argparse.Namespace, store: Store) -> int:
     from rich.text import Text
 
     from orchestrator.lease import is_held
+
     console = Console()
     plan = read_plan(options, read_workspace(options))
     failures = 0

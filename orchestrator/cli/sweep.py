@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING
 
 from experiments.planning import Plan
 from experiments.workspace import Workspace
-from orchestrator.cli.options import add_command, add_experiment_options, add_workspace_options, read_plan, read_workspace
+from orchestrator.cli.options import (
+    add_command,
+    add_experiment_options,
+    add_workspace_options,
+    read_plan,
+    read_workspace,
+)
 from orchestrator.cli.plan import print_choice
 from orchestrator.sweep_state import Status, SweepState, survey
 
@@ -31,12 +37,16 @@ SESSION_FILE = "session.json"
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command."""
-    parser = add_command(commands, "sweep", "run an experiment to its leaderboard; go on where an earlier run stopped", EXAMPLES)
+    parser = add_command(
+        commands, "sweep", "run an experiment to its leaderboard; go on where an earlier run stopped", EXAMPLES
+    )
     add_experiment_options(parser, required=True)
     add_workspace_options(parser)
     parser.add_argument("--cpus", type=int, metavar="N", help="cores that a local Ray may use (default: all)")
     parser.add_argument("--no-mlflow", action="store_true", help="do not mirror the runs to MLflow")
-    parser.add_argument("--no-servers", action="store_true", help="start neither the Ray dashboard nor an MLflow server")
+    parser.add_argument(
+        "--no-servers", action="store_true", help="start neither the Ray dashboard nor an MLflow server"
+    )
     parser.set_defaults(run=run)
 
 
@@ -124,7 +134,9 @@ def run_waiting(
     with contextlib.ExitStack() as stack:
         if mirror is not None:
             ready_tracking(mirror.tracking_uri, store)
-        session = stack.enter_context(open_cluster(workspace.address, dashboard=not options.no_servers, cpus=options.cpus))
+        session = stack.enter_context(
+            open_cluster(workspace.address, dashboard=not options.no_servers, cpus=options.cpus)
+        )
         session.check_fits(plan.graph)
         mlflow_url = None
         if mirror is not None:
@@ -133,7 +145,9 @@ def run_waiting(
         if session.dashboard_url:
             console.print(f"Ray dashboard  {session.dashboard_url}  ({TOKEN_HINT})")
         console.print(f"MLflow         {mlflow_url or 'off'}", highlight=False)
-        write_atomically(store.root / SESSION_FILE, json.dumps({"dashboard": session.dashboard_url, "mlflow": mlflow_url}))
+        write_atomically(
+            store.root / SESSION_FILE, json.dumps({"dashboard": session.dashboard_url, "mlflow": mlflow_url})
+        )
         view = stack.enter_context(ProgressView(console, read_costs(store), session.resources.get("CPU", 1.0)))
         run_sweep(plan, state, store, mirror, view.update)
         add_costs(store, state)
@@ -173,7 +187,9 @@ def report(state: SweepState, store: Store, console: Console) -> int:
         console.print(Text(f"{text}, {failed} failed, {skipped} skipped:", style="bold red"))
         for key, message in state.messages.items():
             task = state.graph.tasks[key]
-            where = "" if state.status[key] is Status.SKIPPED else f"\n    traceback: {store.folder(key) / 'failure.json'}"
+            where = (
+                "" if state.status[key] is Status.SKIPPED else f"\n    traceback: {store.folder(key) / 'failure.json'}"
+            )
             console.print(Text(f"  {task.name}: {message}{where}"))
         return 1
     console.print(f"{text}.")

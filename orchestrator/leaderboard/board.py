@@ -102,7 +102,9 @@ def build_board(graph: Graph, find_record: FindRecord, miniature: bool, stages: 
         stages: the scored stages to show; None shows those that the leaderboard stages of the file need, or all.
     """
     wanted = stages or tuple(dict.fromkeys(name for board in graph.leaderboards.values() for name in board.needs))
-    scored = [t for t in graph.nodes if t.kind in ("evaluate", "benchmark", "stream") and (not wanted or t.stage in wanted)]
+    scored = [
+        t for t in graph.nodes if t.kind in ("evaluate", "benchmark", "stream") and (not wanted or t.stage in wanted)
+    ]
     groups: dict[str, list[Task]] = {}
     for task in scored:
         groups.setdefault(json.dumps(describe_protocol(task), sort_keys=True), []).append(task)

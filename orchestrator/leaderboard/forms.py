@@ -15,7 +15,9 @@ from rich.text import Text
 from orchestrator.leaderboard.board import Board, Row, Score, Table
 from orchestrator.store import write_atomically
 
-MINIATURE_NOTICE = "MINIATURE DATA: procedural scenes. These numbers compare methods on a toy, never with published ones."
+MINIATURE_NOTICE = (
+    "MINIATURE DATA: procedural scenes. These numbers compare methods on a toy, never with published ones."
+)
 
 
 def write_forms(board: Board, folder: Path) -> tuple[Path, ...]:
@@ -37,12 +39,34 @@ def to_csv(board: Board) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(
-        ["experiment", "profile", "table", "rank", "method", "adaptation", "axes", "score", "mean", "std", "seeds", "runs", "reason"]
+        [
+            "experiment",
+            "profile",
+            "table",
+            "rank",
+            "method",
+            "adaptation",
+            "axes",
+            "score",
+            "mean",
+            "std",
+            "seeds",
+            "runs",
+            "reason",
+        ]
     )
     for table in board.tables:
         for row in table.rows:
             axes = ";".join(f"{axis}={value}" for axis, value in row.axes.items())
-            fixed = [board.experiment, board.profile, table.title, _plain(row.rank), row.method, row.adaptation or "", axes]
+            fixed = [
+                board.experiment,
+                board.profile,
+                table.title,
+                _plain(row.rank),
+                row.method,
+                row.adaptation or "",
+                axes,
+            ]
             for column in table.columns:
                 score = row.scores.get(column, Score(None, None, ()))
                 writer.writerow(

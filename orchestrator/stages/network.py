@@ -9,15 +9,17 @@ from typing import Any
 import torch
 
 from adapt.data.catalog import DATASET_TYPES
+from adapt.hashing import hash_file
 from adapt.openmmlab.checkpoint import WEIGHTS_FILE, load_artifact, load_weights, save_artifact
 from adapt.openmmlab.model import build_model, resolve_config
-from experiments.facts import hash_file
 from experiments.task import BoundModel, Task
 from orchestrator.record import Network
 from orchestrator.stages.stage import StageContext
 
 
-def load_network(task: Task, context: StageContext, device: torch.device) -> tuple[torch.nn.Module, tuple[str, ...], Network]:
+def load_network(
+    task: Task, context: StageContext, device: torch.device
+) -> tuple[torch.nn.Module, tuple[str, ...], Network]:
     """Load the network that a task scores.
 
     Returns:
@@ -35,7 +37,7 @@ def load_network(task: Task, context: StageContext, device: torch.device) -> tup
         classes = DATASET_TYPES[next(iter(task.datasets.values())).settings.type].classes
         model = build_model(resolve_config(bound.settings, len(classes)), seed=0)
         if context.weights is not None:
-            load_weights(model, context.weights)
+            load_weights(model, context.weights, bound.settings.weights_of)
         network = describe_network(model, context.weights, weights=bound.settings.weights)
     return model.to(device).eval(), tuple(classes), network
 

@@ -45,7 +45,9 @@ def run(task: Task, context: StageContext) -> StageResult:
 
     scores = run_stream(method, manifest, load, len(classes), on_frame, settings.reset)
     counts = {
-        f"{round_}/{domain}": np.stack([f.confusion for f in scores.frames if (f.step.round, f.step.domain) == (round_, domain)])
+        f"{round_}/{domain}": np.stack(
+            [f.confusion for f in scores.frames if (f.step.round, f.step.domain) == (round_, domain)]
+        )
         for round_, domain in scores.cells
     }
     save_counts(context.folder, [frame.step.frame for frame in scores.frames], counts)

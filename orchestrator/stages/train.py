@@ -21,7 +21,8 @@ def run(task: Task, context: StageContext) -> StageResult:
     runtime.configure(context.threads, settings.seed)
     dataset = task.datasets[settings.dataset].settings
     classes = DATASET_TYPES[dataset.type].classes
-    config = resolve_config(require_model(task).settings, len(classes))
+    bound = require_model(task)
+    config = resolve_config(bound.settings, len(classes))
     model = train_supervised(
         config,
         list_frames(dataset, context.roots[settings.dataset]),
@@ -31,5 +32,6 @@ def run(task: Task, context: StageContext) -> StageResult:
         context.scratch,
         with_progress(context.on_step, settings.training.iterations),
         weights=context.weights,
+        weights_of=bound.settings.weights_of,
     )
     return StageResult(network=keep_network(task, context, config, model, classes), classes=classes)

@@ -24,7 +24,8 @@ def run(task: Task, context: StageContext) -> StageResult:
     source_root = context.roots[settings.source]
     source_frames = list_frames(source, source_root)
     classes = DATASET_TYPES[source.type].classes
-    config = resolve_config(require_model(task).settings, len(classes))
+    bound = require_model(task)
+    config = resolve_config(bound.settings, len(classes))
     counts = None
     if settings.method.rare_class is not None:
         counts = load_or_count(source_frames, source, source_root).counts
@@ -40,6 +41,7 @@ def run(task: Task, context: StageContext) -> StageResult:
         context.scratch,
         with_progress(context.on_step, settings.training.iterations),
         weights=context.weights,
+        weights_of=bound.settings.weights_of,
         class_counts=counts,
     )
     return StageResult(network=keep_network(task, context, config, model, classes), classes=classes)

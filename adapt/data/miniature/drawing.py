@@ -130,7 +130,9 @@ def _draw_marks(canvas: Canvas, street: Street, z: tuple[float, float]) -> None:
         edge = street.lanes * street.lane_width
         near = np.arange(np.floor(start / 8) * 8, start + 72, 8.0)
         for x in [lane * street.lane_width for lane in range(1 - street.lanes, street.lanes)]:
-            canvas.flats(_strips(1, np.full_like(near, x - 0.09), np.full_like(near, x + 0.09), near, 4.0), "lane", street.tone)
+            canvas.flats(
+                _strips(1, np.full_like(near, x - 0.09), np.full_like(near, x + 0.09), near, 4.0), "lane", street.tone
+            )
         for x in (-edge + 0.1, edge - 0.25):
             canvas.flat((x, x + 0.15), (start, end), "lane", street.tone)
     if street.zebra is not None:
@@ -142,5 +144,7 @@ def _draw_bonnet(canvas: Canvas) -> None:
     angles = np.linspace(np.pi, 2 * np.pi, 24)
     x = (0.5 + 0.62 * np.cos(angles)) * canvas.width
     y = (1.0 + 0.085 * np.sin(angles)) * canvas.height
-    outline = np.concatenate([np.stack([x, y], 1), [[1.2 * canvas.width, canvas.height + 4.0], [-0.2 * canvas.width, canvas.height + 4.0]]])
+    outline = np.concatenate(
+        [np.stack([x, y], 1), [[1.2 * canvas.width, canvas.height + 4.0], [-0.2 * canvas.width, canvas.height + 4.0]]]
+    )
     canvas.fill(outline[None], canvas.surface("bonnet", PLAIN, (0.0, 0.0, 0.5)))

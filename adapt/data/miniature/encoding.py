@@ -31,7 +31,9 @@ def invert_label_map(label_map: Mapping[int, int]) -> NDArray[np.uint8]:
     return inverse
 
 
-_INVERSE: Final = {name: invert_label_map(DATASET_TYPES[name].label_map) for name in ("gta", "synthia", "cityscapes", "acdc")}
+_INVERSE: Final = {
+    name: invert_label_map(DATASET_TYPES[name].label_map) for name in ("gta", "synthia", "cityscapes", "acdc")
+}
 
 
 def encode_image(image: NDArray[np.uint8]) -> bytes:

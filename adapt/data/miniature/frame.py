@@ -60,7 +60,7 @@ def render_frame(settings: MiniatureSettings, domain: str, split: str, index: in
 
 
 def render_clip_frame(settings: MiniatureSettings, index: int) -> Frame:
-    """Render one frame of the clip: one target scene through which the camera drives.
+    """Render one frame of the clip: one target scene through which the camera drives; it depends on the clip's length.
 
     Args:
         settings: Seed, size and length of the clip.
@@ -69,8 +69,8 @@ def render_clip_frame(settings: MiniatureSettings, index: int) -> Frame:
     Returns:
         As `render_frame`.
     """
-    travel = CLIP_SPEED * max(settings.clip_frames, 1)
-    scene = sample_scene(TARGET_TOWN, _generator(settings, "clip", 0, 0), travel=travel)
+    rng = _generator(settings, "clip", 0, 0)
+    scene = sample_scene(TARGET_TOWN, rng, speed=CLIP_SPEED, frames=max(settings.clip_frames, 1))
     return _render(settings, advance_scene(scene, index), TARGET_LOOK, _generator(settings, "clip", index, 1))
 
 

@@ -82,7 +82,12 @@ def draw_fence(canvas: Canvas, thing: Thing) -> None:
     near, far, height = thing.z, thing.z + thing.length, thing.height
     canvas.side(thing.x, (0.1, height), (near, far), "fence", thing.tone)
     spacing = 0.5 if thing.seed % 2 else 1.0
-    canvas.sides(thing.x, _stack(0.0, height, np.arange(near, min(far, canvas.view.z + 40), spacing), 0.16), "fence_bar", thing.tone)
+    canvas.sides(
+        thing.x,
+        _stack(0.0, height, np.arange(near, min(far, canvas.view.z + 40), spacing), 0.16),
+        "fence_bar",
+        thing.tone,
+    )
     for level in (0.2, height - 0.12):
         canvas.side(thing.x, (level, level + 0.12), (near, far), "fence_bar", thing.tone)
 
@@ -133,7 +138,14 @@ def draw_lamp(canvas: Canvas, thing: Thing) -> None:
     reach = -1.6 if thing.x > 0 else 1.6
     canvas.stroke((thing.x, 0.0), (thing.x, thing.height), 0.16, thing.z, "pole", thing.tone)
     canvas.stroke((thing.x, thing.height), (thing.x + reach, thing.height + 0.25), 0.1, thing.z, "pole", thing.tone)
-    canvas.stroke((thing.x + 0.7 * reach, thing.height + 0.1), (thing.x + 1.2 * reach, thing.height + 0.1), 0.22, thing.z, "street_lamp", thing.tone)
+    canvas.stroke(
+        (thing.x + 0.7 * reach, thing.height + 0.1),
+        (thing.x + 1.2 * reach, thing.height + 0.1),
+        0.22,
+        thing.z,
+        "street_lamp",
+        thing.tone,
+    )
 
 
 def draw_sign(canvas: Canvas, thing: Thing) -> None:
@@ -151,11 +163,15 @@ def draw_sign(canvas: Canvas, thing: Thing) -> None:
         canvas.shape([(x - size, y - 0.8 * size), (x + size, y - 0.8 * size), (x, y + size)], z, part, thing.tone)
         inner = 0.5 * size
         if part == "sign_red":
-            canvas.shape([(x - inner, y - inner), (x + inner, y - inner), (x, y + 0.8 * inner)], z, "sign_white", thing.tone)
+            canvas.shape(
+                [(x - inner, y - inner), (x + inner, y - inner), (x, y + 0.8 * inner)], z, "sign_white", thing.tone
+            )
     else:
         canvas.front((x - size, x + size), (y - size, y + size), z, part, thing.tone)
         if part == "sign_blue":
-            canvas.front((x - 0.5 * size, x + 0.5 * size), (y - 0.5 * size, y + 0.6 * size), z, "sign_white", thing.tone)
+            canvas.front(
+                (x - 0.5 * size, x + 0.5 * size), (y - 0.5 * size, y + 0.6 * size), z, "sign_white", thing.tone
+            )
 
 
 def draw_light(canvas: Canvas, thing: Thing) -> None:

@@ -14,32 +14,39 @@ REACH: Final = 110.0
 """Depth in metres to which streets are furnished; ours."""
 
 
-def sample_scene(town: Town, rng: np.random.Generator, index: int = 0, travel: float = 0.0) -> Scene:
+def sample_scene(town: Town, rng: np.random.Generator, index: int = 0, speed: float = 0.0, frames: int = 0) -> Scene:
     """Sample a scene.
 
     Args:
         town: The statistics of the domain.
         rng: Source of all randomness.
         index: Number of the frame in its split; decides which rare kind is placed for certain.
-        travel: Metres that the camera will move, for a clip; the street is furnished that much further.
+        speed: Metres that the camera will move each frame; 0 for a still.
+        frames: Frames for which it will move; the street is furnished that much further.
 
     Returns:
         The scene at its first frame.
     """
-    return _Sampler(town, rng, travel).build(index)
+    return _Sampler(town, rng, speed, frames).build(index)
 
 
 class _Sampler:
     """Holds the half-built scene: the street, the things so far and which stretches of each lane are taken."""
 
-    def __init__(self, town: Town, rng: np.random.Generator, travel: float) -> None:
+    def __init__(self, town: Town, rng: np.random.Generator, speed: float, frames: int) -> None:
         self.town = town
         self.rng = rng
-        self.reach = REACH + travel
-        self.moves = travel > 0
+        self.speed = speed
+        self.travel = speed * frames
+        self.reach = REACH + self.travel
         self.things: list[Thing] = []
         self.taken: list[tuple[float, float, float, float]] = []
         self.street = self._sample_street()
+
+    @property
+    def moves(self) -> bool:
+        """Whether this is the first frame of a clip."""
+        return self.speed > 0
 
     def build(self, index: int) -> Scene:
         """Furnish the street and return the scene."""
@@ -48,11 +55,11 @@ class _Sampler:
         ego_x = (ego_lane + 0.5) * street.lane_width + rng.uniform(-0.4, 0.4)
         slot = index % town.period
         if slot < len(town.forced):
-            self._place_kind(town.forced[slot], ego_x, (9.0, 20.0), is_forced=True)
+            self._place_kind(town.forced[slot], ego_x, (8.0, 15.0), is_forced=True)
         for sign, verge in ((-1, street.left), (1, street.right)):
             self._line_side(sign, verge)
         for kind, mean in town.counts.items():
-            for _ in range(rng.poisson(mean * (1.0 if not self.moves else self.reach / REACH))):
+            for _ in range(rng.poisson(mean * self.reach / REACH)):
                 self._place_kind(kind, ego_x, (6.0, self.reach - 15.0))
         view = View(
             x=ego_x,
@@ -61,14 +68,20 @@ class _Sampler:
             horizon=self._uniform(town.horizon),
             centre=rng.uniform(0.44, 0.56),
             focal=self._uniform(town.focal),
-            bend=0.0 if self.moves else float(rng.normal(0, town.bend / 2)) if town.bend and rng.random() < 0.5 else 0.0,
+            bend=0.0
+            if self.moves
+            else float(rng.normal(0, town.bend / 2))
+            if town.bend and rng.random() < 0.5
+            else 0.0,
         )
         clouds = tuple(
             (float(rng.random()), float(rng.uniform(0.02, 0.7 * view.horizon)), float(rng.uniform(0.04, 0.12)))
             for _ in range(rng.integers(town.clouds + 1))
         )
         light = int(rng.choice((-1, 1))) if town.sun and rng.random() < 0.75 else 0
-        return Scene(view, street, tuple(self.things), clouds, self._tone(), rng.random() < town.bonnet, light)
+        return Scene(
+            view, street, tuple(self.things), clouds, self._tone(), bool(rng.random() < town.bonnet), light, self.speed
+        )
 
     def _uniform(self, span: Span) -> float:
         return float(self.rng.uniform(*span))
@@ -82,11 +95,17 @@ class _Sampler:
         verges = []
         for _ in range(2):
             is_open = rng.random() < town.open_side
-            grass = float(rng.uniform(1.0, 3.5)) if "terrain" not in town.absent and (is_open or rng.random() < town.grass) else 0.0
+            grass = (
+                float(rng.uniform(1.0, 3.5))
+                if "terrain" not in town.absent and (is_open or rng.random() < town.grass)
+                else 0.0
+            )
             verges.append(Verge(self._uniform(town.sidewalk), grass, is_open and "terrain" not in town.absent))
         has_crossing = rng.random() < town.crossing
         crossing = float(rng.uniform(16.0, 38.0)) if has_crossing else None
-        zebra = crossing - 4.5 if crossing is not None else float(rng.uniform(8.0, 25.0)) if rng.random() < 0.15 else None
+        zebra = (
+            crossing - 4.5 if crossing is not None else float(rng.uniform(8.0, 25.0)) if rng.random() < 0.15 else None
+        )
         return Street(
             lanes=int(rng.choice(town.lanes)),
             lane_width=self._uniform(town.lane_width),
@@ -193,7 +212,9 @@ class _Sampler:
         speed: tuple[float, float] = (0.0, 0.0),
     ) -> None:
         seed = int(self.rng.integers(1 << 20))
-        self.things.append(Thing(kind, float(x), float(z), width, height, length, self._tone(), self._tone(), facing, seed, speed))
+        self.things.append(
+            Thing(kind, float(x), float(z), width, height, length, self._tone(), self._tone(), facing, seed, speed)
+        )
 
     # Who uses the street.
 
@@ -201,7 +222,7 @@ class _Sampler:
         """Place one thing of `kind`, near the camera if forced; a thing that finds no room is left out."""
         rng = self.rng
         for _ in range(8):
-            distance = z[0] + (z[1] - z[0]) * float(rng.random()) ** 1.7
+            distance = z[0] + (z[1] - z[0]) * float(rng.random()) ** 2.2
             if self._try_kind(kind, ego_x, distance, is_forced):
                 return
 
@@ -248,7 +269,7 @@ class _Sampler:
         }[kind]
         if abs(x - ego_x) < 2.2:
             z = max(z, 11.0 if kind == "car" else 15.0)
-        pace = 0.35 if facing > 0 else -0.45
+        pace = self.speed * float(rng.uniform(0.97, 1.15)) if facing > 0 else -0.45
         if not self._try_box(kind, x, z, size, facing, (0.0, pace)):
             return False
         if kind == "train":
@@ -260,7 +281,9 @@ class _Sampler:
         z = float(rng.uniform(7.5, 13.0)) if is_forced else min(z, 55.0)
         if rng.random() < 0.35:
             x = float(rng.uniform(-0.8, 0.8)) * street.half_width
-            return self._try_box(kind, x, max(z, 9.0), (1.9, 1.8, 0.5), 0, (float(rng.choice((-0.15, 0.15))), 0.0))
+            return self._try_box(
+                kind, x, max(z, 9.0 + self.travel), (1.9, 1.8, 0.5), 0, (float(rng.choice((-0.15, 0.15))), 0.0)
+            )
         sign = 1 if rng.random() < 0.7 else -1
         x = sign * (street.half_width - street.parking - 0.8)
         if abs(x - ego_x) < 1.2:
@@ -272,7 +295,9 @@ class _Sampler:
         height = float(rng.uniform(1.5, 1.9))
         if rng.random() < 0.15:
             x = float(rng.uniform(-1.0, 1.0)) * street.half_width
-            return self._try_box("person", x, max(z, 9.0), (0.6, height, 0.3), 0, (float(rng.choice((-0.05, 0.05))), 0.0))
+            return self._try_box(
+                "person", x, max(z, 9.0 + self.travel), (0.6, height, 0.3), 0, (float(rng.choice((-0.05, 0.05))), 0.0)
+            )
         sign = int(rng.choice((-1, 1)))
         verge = street.left if sign < 0 else street.right
         x = sign * (street.half_width + float(rng.uniform(0.5, max(verge.sidewalk - 0.3, 0.6))))
@@ -285,17 +310,23 @@ class _Sampler:
         kerb = street.half_width + 0.45
         if kind == "bush":
             x = street.half_width + verge.sidewalk + max(verge.grass - 0.8, 0.0)
-            return self._try_box(kind, sign * x, z, (float(rng.uniform(1.2, 2.4)), float(rng.uniform(0.9, 1.6)), 0.4), 1)
+            return self._try_box(
+                kind, sign * x, z, (float(rng.uniform(1.2, 2.4)), float(rng.uniform(0.9, 1.6)), 0.4), 1
+            )
         if kind == "light":
             if street.crossing is not None and rng.random() < 0.7:
                 z = street.crossing - 1.0 if rng.random() < 0.6 else street.crossing + 10.0
             z = min(z, 35.0)
             return self._try_box(kind, sign * kerb, z, (0.5, float(rng.uniform(2.6, 3.6)), 0.2), 1)
         if kind == "sign":
-            return self._try_box(kind, sign * kerb, min(z, 45.0), (float(rng.uniform(0.75, 1.1)), float(rng.uniform(2.2, 2.9)), 0.2), 1)
+            return self._try_box(
+                kind, sign * kerb, min(z, 45.0), (float(rng.uniform(0.75, 1.1)), float(rng.uniform(2.2, 2.9)), 0.2), 1
+            )
         if kind == "lamp":
             return self._try_box(kind, sign * kerb, min(z, 60.0), (0.3, float(rng.uniform(6.0, 8.0)), 0.2), 1)
-        return self._try_box("pole", sign * kerb, min(z, 50.0), (float(rng.uniform(0.12, 0.22)), float(rng.uniform(1.0, 6.5)), 0.2), 1)
+        return self._try_box(
+            "pole", sign * kerb, min(z, 50.0), (float(rng.uniform(0.14, 0.28)), float(rng.uniform(1.0, 6.5)), 0.2), 1
+        )
 
     def _try_box(
         self,

@@ -125,7 +125,6 @@ class Scene:
         sky: Shade of the sky.
         has_bonnet: Whether the ego car's bonnet (void) is in the picture.
         light: Side from which the sun throws building shadows: -1, 0 (none) or 1.
-        frame: Number of the frame within a clip; drives the gait of walkers.
         speed: Metres that the camera moves each frame.
     """
 
@@ -136,7 +135,6 @@ class Scene:
     sky: Tone
     has_bonnet: bool
     light: int
-    frame: int = 0
     speed: float = 0.0
 
 
@@ -157,4 +155,4 @@ def advance_scene(scene: Scene, frame: int) -> Scene:
         for thing in scene.things
     )
     view = replace(scene.view, z=scene.view.z + frame * scene.speed)
-    return replace(scene, view=view, things=things, frame=frame)
+    return replace(scene, view=view, things=things)

@@ -86,8 +86,8 @@ def _surface_colours(canvas: Canvas, look: Look) -> NDArray[np.float32]:
 def _palette_table(look: Look) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Return the palette as one (C, 3) table with the offset of each part."""
     rows = [look.palette[part] for part in PARTS]
-    offsets = np.concatenate([[0], np.cumsum([len(row) for row in rows])])
-    return offsets, np.array([colour for row in rows for colour in row], np.float32) / 255
+    offsets = np.cumsum([0, *(len(row) for row in rows)], dtype=np.int64)
+    return offsets, np.array([colour for row in rows for colour in row], np.float32) / np.float32(255)
 
 
 def _positions(canvas: Canvas, index: NDArray[np.uint16]) -> tuple[Map, Map, Map]:
@@ -119,7 +119,9 @@ def _texture(canvas: Canvas, index: NDArray[np.uint16], look: Look, position: tu
     """Return the (H, W) factor of a texture that is fixed to the world, fading with distance."""
     x, y, depth = position
     plain = look.texture.get("", 0.0)
-    amplitude = np.array([0.1 * plain if part == "sky" else look.texture.get(part, plain) for part in PARTS], np.float32)
+    amplitude = np.array(
+        [0.1 * plain if part == "sky" else look.texture.get(part, plain) for part in PARTS], np.float32
+    )
     strength = amplitude[np.asarray(canvas.parts)][index] / (1 + depth / 60)
     z = depth + np.float32(canvas.view.z)
     face = np.asarray(canvas.faces)[index]
@@ -165,9 +167,9 @@ def _expose(image: NDArray[np.float32], look: Look, rng: np.random.Generator) ->
         image = image * (1 - look.vignette * 0.5 * (rows**2 + columns**2))[..., None]
     grey = image.mean(axis=2, keepdims=True)
     image = grey + (image - grey) * np.float32(look.saturation)
-    image = np.clip((image - 0.5) * np.float32(look.contrast) + 0.5, 0, 1)
+    image = np.clip((image - 0.5) * np.float32(look.contrast) + 0.5, 0, 1).astype(np.float32, copy=False)
     if look.gamma != 1:
-        image = np.power(image, np.float32(look.gamma))
+        image **= np.float32(look.gamma)
     if look.noise > 0:
         noise = rng.standard_normal(image.shape, dtype=np.float32)
         image = image + noise * (look.noise * (0.6 + 0.8 * np.sqrt(image)))

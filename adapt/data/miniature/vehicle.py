@@ -28,7 +28,9 @@ CAR_GLASS: Final[tuple[tuple[Point, ...], ...]] = (
 def cast_shadow(canvas: Canvas, thing: Thing) -> None:
     """Darken the road under a thing."""
     half = thing.width / 2 + 0.15
-    canvas.flat((thing.x - half, thing.x + half), (thing.z - 0.25, thing.z + thing.length + 0.2), "road_shadow", thing.tone)
+    canvas.flat(
+        (thing.x - half, thing.x + half), (thing.z - 0.25, thing.z + thing.length + 0.2), "road_shadow", thing.tone
+    )
 
 
 def draw_car(canvas: Canvas, thing: Thing) -> None:
@@ -43,7 +45,9 @@ def draw_car(canvas: Canvas, thing: Thing) -> None:
     flank = canvas.flank(x, (near, far))
     if flank is not None:
         canvas.side(flank, (sill, belt), (near, far), "car", thing.tone)
-        wheels = np.array([[0.0, 0.3 * height, near + s * thing.length, near + (s + 0.15) * thing.length] for s in (0.12, 0.72)])
+        wheels = np.array(
+            [[0.0, 0.3 * height, near + s * thing.length, near + (s + 0.15) * thing.length] for s in (0.12, 0.72)]
+        )
         canvas.sides(flank, wheels, "tyre", thing.tone)
     canvas.flat(x, (near, far), "car", thing.tone, belt)
     cabin = (near + 0.14 * thing.length, near + 0.7 * thing.length)
@@ -53,8 +57,15 @@ def draw_car(canvas: Canvas, thing: Thing) -> None:
         canvas.side(inner, (belt, height), cabin, "car", thing.tone)
         canvas.side(inner, (belt + 0.05, height - 0.12), (cabin[0] + 0.25, cabin[1] - 0.2), "glass", thing.tone)
     canvas.flat(roof, (cabin[0] + 0.1, cabin[1]), "car", thing.tone, height)
-    canvas.shape([(x[0] + 0.06, belt), (roof[0], height), (roof[1], height), (x[1] - 0.06, belt)], cabin[0], "car", thing.tone)
-    pane = [(x[0] + 0.2, belt + 0.04), (roof[0] + 0.1, height - 0.1), (roof[1] - 0.1, height - 0.1), (x[1] - 0.2, belt + 0.04)]
+    canvas.shape(
+        [(x[0] + 0.06, belt), (roof[0], height), (roof[1], height), (x[1] - 0.06, belt)], cabin[0], "car", thing.tone
+    )
+    pane = [
+        (x[0] + 0.2, belt + 0.04),
+        (roof[0] + 0.1, height - 0.1),
+        (roof[1] - 0.1, height - 0.1),
+        (x[1] - 0.2, belt + 0.04),
+    ]
     canvas.shape(pane, cabin[0], "glass", thing.tone)
     for edge in (x[0] + 0.05, x[1] - 0.3):
         canvas.front((edge, edge + 0.25), (0.0, sill + 0.1), near, "tyre", thing.tone)
@@ -72,7 +83,9 @@ def _draw_car_side(canvas: Canvas, thing: Thing) -> None:
         [(thing.x + flip * x * thing.width, y * thing.height) for x, y in CAR_HULL], thing.z, "car", thing.tone
     )
     for pane in CAR_GLASS:
-        canvas.shape([(thing.x + flip * x * thing.width, y * thing.height) for x, y in pane], thing.z, "glass", thing.tone)
+        canvas.shape(
+            [(thing.x + flip * x * thing.width, y * thing.height) for x, y in pane], thing.z, "glass", thing.tone
+        )
     radius = 0.21 * thing.height
     for centre in (-0.31, 0.31):
         canvas.disc(thing.x + centre * thing.width, radius, (radius, radius), thing.z, "tyre", thing.tone)
@@ -130,7 +143,9 @@ def draw_bus(canvas: Canvas, thing: Thing) -> None:
     if flank is not None:
         panes = np.array([[1.35, height - 0.5, s, s + 1.35] for s in np.arange(near + 0.4, far - 1.5, 1.6).tolist()])
         canvas.sides(flank, panes, "glass", thing.tone, BUS)
-        doors = np.array([[0.45, height - 0.5, near + s * thing.length, near + s * thing.length + 1.1] for s in (0.1, 0.55)])
+        doors = np.array(
+            [[0.45, height - 0.5, near + s * thing.length, near + s * thing.length + 1.1] for s in (0.1, 0.55)]
+        )
         canvas.sides(flank, doors, "trim", thing.tone, BUS)
     canvas.front((x[0] + 0.15, x[1] - 0.15), (1.2, height - 0.6), near, "glass", thing.tone, BUS)
     canvas.front((x[0] + 0.3, x[1] - 0.3), (height - 0.45, height - 0.12), near, "board", thing.tone, BUS)

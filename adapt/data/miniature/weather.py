@@ -67,7 +67,8 @@ def add_rain(air: Air, rng: np.random.Generator) -> Image:
     for x, y, length in rng.random((int(90 * scale), 3)):
         extent = (0.04 + 0.09 * length) * height
         start = (int(x * width), int(y * height))
-        cv2.line(streaks, start, (int(start[0] + slant * extent), int(start[1] + extent)), 0.25 + 0.5 * length, 1, cv2.LINE_AA)
+        end = (int(start[0] + slant * extent), int(start[1] + extent))
+        cv2.line(streaks, start, end, 0.25 + 0.5 * length, 1, cv2.LINE_AA)
     streaks = cv2.GaussianBlur(streaks, (0, 0), 0.5)
     image = image + (0.8 - image) * 0.55 * streaks[..., None]
     blurred = cv2.GaussianBlur(image, (0, 0), 2.5 * scale)
@@ -78,14 +79,15 @@ def add_rain(air: Air, rng: np.random.Generator) -> Image:
 
 
 def add_snow(air: Air, rng: np.random.Generator) -> Image:
-    """Draw wheel tracks' dirt into the snow and let flakes fall, near ones large and soft."""
+    """Let flakes fall, near ones large and soft; the snow that lies is in the look's palette."""
     height, width = air.depth.shape
     scale = width / 192
     far, near = np.zeros((height, width), np.float32), np.zeros((height, width), np.float32)
     for x, y, level in rng.random((int(170 * scale), 3)):
         far[int(y * height), int(x * width)] = 0.4 + 0.6 * level
     for x, y, size in rng.random((int(16 + 10 * scale), 3)):
-        cv2.circle(near, (int(x * width), int(y * height)), max(round((0.6 + 1.2 * size) * scale), 1), 0.8, -1, cv2.LINE_AA)
+        radius = max(round((0.6 + 1.2 * size) * scale), 1)
+        cv2.circle(near, (int(x * width), int(y * height)), radius, 0.8, -1, cv2.LINE_AA)
     if scale > 1.5:
         far = cv2.GaussianBlur(far, (0, 0), 0.35 * scale) * 2.5
     flakes = np.clip(far + cv2.GaussianBlur(near, (0, 0), 0.6 * scale), 0, 1) * 0.75

@@ -90,8 +90,8 @@ def _read_marker(path: Path) -> Any:
 def _check_marker(root: Path, found: Any, wanted: dict[str, Any]) -> None:
     if found != wanted:
         raise SpecError(
-            f"The folder '{root}' holds another miniature: its marker says {json.dumps(found, sort_keys=True)}, wanted is "
-            f"{json.dumps(wanted, sort_keys=True)}. Choose another folder, or remove this one."
+            f"The folder '{root}' holds another miniature: its marker says {json.dumps(found, sort_keys=True)}, but "
+            f"wanted is {json.dumps(wanted, sort_keys=True)}. Choose another folder, or remove this one."
         )
 
 
@@ -104,8 +104,8 @@ def _check_start(root: Path, wanted: dict[str, Any]) -> None:
         strangers = sorted(entry.name for entry in root.iterdir() if not entry.name.startswith("."))
         if strangers:
             raise SpecError(
-                f"The folder '{root}' is no miniature but is not empty: it holds '{strangers[0]}'. A miniature is never "
-                "mixed with other files. Choose a new or an empty folder."
+                f"The folder '{root}' is no miniature but is not empty: it holds '{strangers[0]}'. A miniature "
+                "is never mixed with other files. Choose a new or an empty folder."
             )
 
 

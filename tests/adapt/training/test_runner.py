@@ -17,7 +17,7 @@ from adapt.data.settings import DatasetSettings
 from adapt.errors import TaskError
 from adapt.openmmlab.checkpoint import load_checkpoint
 from adapt.openmmlab.model import build_model
-from adapt.training.runner import train_supervised
+from adapt.training.runner import QuietRunner, train_supervised
 from adapt.training.sample import LabelledDataset
 from adapt.training.settings import AugmentSettings, OptimizerSettings, ScheduleSettings, TrainSettings
 
@@ -139,6 +139,35 @@ def test_resumed_run_is_bit_equal(
     assert a["param_schedulers"] == b["param_schedulers"]
     for index, state in a["optimizer"]["state"].items():
         assert all(torch.equal(state[key], b["optimizer"]["state"][index][key]) for key in state)
+
+
+def test_a_crash_while_saving_keeps_the_last_resume_point(
+    model_config: dict[str, Any],
+    frames: tuple[Frame, ...],
+    dataset: DatasetSettings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings = make_settings(6, checkpoint_interval=2)
+    original = QuietRunner.save_checkpoint
+
+    def save_half(self: Any, folder: str, name: str, **options: Any) -> None:
+        original(self, folder, name, **options)
+        if self.iter + 1 == 4:
+            path = Path(folder, name)
+            path.write_bytes(path.read_bytes()[:1000])
+            raise StoppedError
+
+    monkeypatch.setattr(QuietRunner, "save_checkpoint", save_half)
+    with pytest.raises(StoppedError):
+        train_supervised(model_config, frames, dataset, settings, 5, tmp_path, ignore)
+    monkeypatch.undo()
+    steps: list[int] = []
+
+    train_supervised(model_config, frames, dataset, settings, 5, tmp_path, lambda t, _: steps.append(t))
+
+    assert steps == [3, 4, 5, 6]
+    assert len([path for path in tmp_path.iterdir() if path.is_file()]) == 1
 
 
 def test_a_finished_run_is_not_trained_again(
