@@ -11,6 +11,7 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedBase, CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.scalarbool import ScalarBoolean
 
 from adapt.errors import SpecError
 
@@ -100,6 +101,10 @@ def _plain(node: Any, path: KeyPath, file: str, origins: dict[KeyPath, str]) -> 
         result: dict[str, Any] = {}
         for key, value in node.items():
             _note(node, key, (*path, str(key)), file, origins)
+            if not isinstance(key, str):
+                raise SpecError(
+                    f"{origins[(*path, str(key))]}: a key is text, not {key!r}. Put it in quotes, or correct it."
+                )
             result[str(key)] = _plain(value, (*path, str(key)), file, origins)
         return result
     if isinstance(node, CommentedSeq):
@@ -108,6 +113,8 @@ def _plain(node: Any, path: KeyPath, file: str, origins: dict[KeyPath, str]) -> 
         return [_plain(value, (*path, index), file, origins) for index, value in enumerate(node)]
     if isinstance(node, bool) or node is None:
         return node
+    if isinstance(node, ScalarBoolean):  # a boolean with an anchor, which is an int and no bool
+        return bool(node)
     for kind in (int, float, str):
         if isinstance(node, kind):
             return kind(node)
@@ -119,8 +126,7 @@ def _plain(node: Any, path: KeyPath, file: str, origins: dict[KeyPath, str]) -> 
 def _note(node: CommentedBase, key: Any, path: KeyPath, file: str, origins: dict[KeyPath, str]) -> None:
     # Keys that arrive through a merge (<<) have no line of their own: their parent's stands for them.
     position = (node.lc.data or {}).get(key)
-    if position is not None:
-        origins[path] = f"{file}:{position[0] + 1}"
+    origins[path] = origins.get(path[:-1], file) if position is None else f"{file}:{position[0] + 1}"
 
 
 def parse_override(text: str) -> Document:
@@ -130,19 +136,21 @@ def parse_override(text: str) -> Document:
         SpecError: the text has no `=` or no key, or the value is no YAML.
     """
     key, separator, value = text.partition("=")
-    if not separator or not key.strip():
+    path = tuple(part.strip() for part in key.split("."))
+    if not separator or not all(path):
         raise SpecError(
             f"override {text!r}: an override reads KEY=VALUE, for example matrix.seed=[0,1] "
             "or stages.daformer.training.iterations=100."
         )
     try:
-        parsed = YAML(typ="safe", pure=True).load(value)
+        parsed = YAML(typ="rt").load(value)
     except YAMLError as error:
         raise SpecError(
             f"override {text!r}: the value is not valid YAML. Quote it, as in 'matrix.seed=[0,1]'."
         ) from error
-    path = tuple(key.strip().split("."))
-    data: Any = parsed
+    place = f"override {text!r}"
+    origins: dict[KeyPath, str] = {path: place}
+    data = _plain(parsed, path, place, origins)
     for part in reversed(path):
         data = {part: data}
-    return Document(data, {path: f"override {text!r}"})
+    return Document(data, dict.fromkeys(origins, place))

@@ -15,6 +15,14 @@ from experiments.document import Document, KeyPath
 
 SHOWN_ERRORS = 5
 
+# A file holds lists and mappings; which Python types stand behind them is no concern of its author.
+_KINDS = {
+    "tuple_type": "a list is wanted here, as in [a, b]",
+    "list_type": "a list is wanted here, as in [a, b]",
+    "dict_type": "a mapping is wanted here, as in {key: value}",
+    "model_type": "a mapping is wanted here, as in {key: value}",
+}
+
 
 def closest(word: str, allowed: Iterable[str]) -> str:
     """Return ` Did you mean 'x'?` for the allowed word closest to `word`, or an empty text."""
@@ -37,11 +45,22 @@ def validate(shape: Any, data: Any, document: Document, at: KeyPath = ()) -> Any
     try:
         return _adapter(shape).validate_python(data)
     except ValidationError as error:
-        details = error.errors(include_url=False)
+        details = _drop_consequences(error.errors(include_url=False))
         lines = [_sentence(shape, detail, document, at) for detail in details[:SHOWN_ERRORS]]
         if len(details) > SHOWN_ERRORS:
             lines.append(f"... and {len(details) - SHOWN_ERRORS} more.")
         raise SpecError("\n".join(lines)) from error
+
+
+def _drop_consequences(details: list[Any]) -> list[Any]:
+    """Drop "too short" of a list whose own items are at fault: pydantic counts the valid ones only."""
+    places = [detail["loc"] for detail in details]
+    return [
+        detail
+        for detail in details
+        if detail["type"] != "too_short"
+        or not any(len(p) > len(detail["loc"]) and p[: len(detail["loc"])] == detail["loc"] for p in places)
+    ]
 
 
 @functools.cache
@@ -51,7 +70,7 @@ def _adapter(shape: Any) -> TypeAdapter[Any]:
 
 def _sentence(shape: Any, detail: Any, document: Document, at: KeyPath) -> str:
     path = tuple(part for part in detail["loc"])
-    key_path = (*at, *_written(path, _nested(document, at)))
+    key_path = (*at, *_written(path, _nested(document, at), is_missing=detail["type"] == "missing"))
     key = ".".join(str(part) for part in key_path) or "the file"
     origin = document.origin(key_path)
     if detail["type"] == "extra_forbidden":
@@ -62,11 +81,14 @@ def _sentence(shape: Any, detail: Any, document: Document, at: KeyPath) -> str:
         )
     if detail["type"] == "missing":
         return f"{origin}: {key}: this key is required and missing."
+    if detail["type"] == "union_tag_not_found":
+        name = detail["ctx"]["discriminator"]
+        return f"{origin}: {key}: the key {name} is required and missing: it tells which settings these are."
     if detail["type"] == "union_tag_invalid":
         names = [name.strip("' ") for name in detail["ctx"]["expected_tags"].split(",")]
         tag = str(detail["ctx"]["tag"])
         return f"{origin}: {key}: unknown name '{tag}'.{closest(tag, names)} Known: {', '.join(sorted(names))}."
-    message = detail["msg"].removeprefix("Value error, ").removesuffix(".")
+    message = _KINDS.get(detail["type"]) or detail["msg"].removeprefix("Value error, ").removesuffix(".")
     got = detail.get("input")
     shown = "" if isinstance(got, dict | list) else f" (got {got!r})"
     return f"{origin}: {key}: {message[0].lower()}{message[1:]}{shown}."
@@ -79,15 +101,18 @@ def _nested(document: Document, at: KeyPath) -> Any:
     return data
 
 
-def _written(path: KeyPath, data: Any) -> KeyPath:
-    """Drop the parts of pydantic's location that stand in no file (tags of unions, names of types)."""
+def _written(path: KeyPath, data: Any, is_missing: bool) -> KeyPath:
+    """Drop the parts of pydantic's location that stand in no file (tags of unions, names of types).
+
+    The last part of a missing key's location stands in no file either, but is what the error is about.
+    """
     kept: list[str | int] = []
     for index, part in enumerate(path):
         last = index == len(path) - 1
         if isinstance(data, Mapping):
             if part in data:
                 data = data[part]
-            elif not last:
+            elif not (last and is_missing):
                 continue
         elif isinstance(data, list | tuple):
             if not isinstance(part, int):

@@ -10,7 +10,7 @@ from pathlib import Path
 from adapt.data.catalog import check_selection
 from adapt.data.fingerprint import fingerprint
 from adapt.data.miniature.settings import VERSION as MINIATURE_VERSION
-from adapt.errors import PrerequisiteError
+from adapt.errors import PrerequisiteError, SpecError
 from adapt.hashing import hash_file
 from adapt.model import find_config
 from experiments.load import LoadedExperiment
@@ -85,7 +85,8 @@ class WorkspaceFacts:
         if root is None:
             self.problems.append(
                 f"data set '{name}': no folder for {settings.type} is configured. Give one folder that holds "
-                f"{settings.type}/ by DATA=/path (or --data, {DATA_VARIABLE}), or write `data: {{{settings.type}: /path}}` in {FILE}."
+                f"{settings.type}/ by DATA=/path (or --data, {DATA_VARIABLE}), "
+                f"or write `data: {{{settings.type}: /path}}` in {FILE}."
             )
             return MISSING
         try:
@@ -96,7 +97,11 @@ class WorkspaceFacts:
 
 
 def hash_config(path: Path) -> str:
-    """Return the sha256 of a model configuration and of all that it inherits from through `_base_`."""
+    """Return the sha256 of a model configuration and of all that it inherits from through `_base_`.
+
+    Raises:
+        SpecError: the configuration is no Python, or a base of it is not there.
+    """
     digest = hashlib.sha256(path.read_bytes())
     for base in _list_bases(path):
         digest.update(hash_config(base).encode())
@@ -104,8 +109,21 @@ def hash_config(path: Path) -> str:
 
 
 def _list_bases(path: Path) -> list[Path]:
-    for node in ast.parse(path.read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == "_base_" for t in node.targets):
-            bases = ast.literal_eval(node.value)
-            return [path.parent / base for base in ([bases] if isinstance(bases, str) else bases)]
-    return []
+    try:
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == "_base_" for t in node.targets):
+                names = ast.literal_eval(node.value)
+                bases = [path.parent / name for name in ([names] if isinstance(names, str) else names)]
+                break
+        else:
+            return []
+    except (SyntaxError, ValueError) as error:
+        raise SpecError(
+            f"the model config {path} cannot be read: {error}. Mend it; `_base_` must be plain text."
+        ) from error
+    for base in bases:
+        if not base.is_file():
+            raise SpecError(
+                f"the model config {path} names the base {base}, which is not a file. Correct its `_base_`."
+            )
+    return bases

@@ -106,9 +106,12 @@ class _Expansion:
         self._axes: dict[str, set[str]] = {}
         self._index: dict[tuple[str, tuple[str, ...]], dict[str, list[Task]]] = {}
         for stage, data in self.raw.items():
-            kind = data.get("kind")
-            if kind not in STAGES:
-                raise unknown("stage kind", str(kind), STAGES, self.origin(stage, "kind"))
+            if "kind" not in data:
+                raise SpecError(
+                    f"{self.origin(stage)}: the key `kind` is required and missing. Known: {', '.join(sorted(STAGES))}."
+                )
+            if not isinstance(data["kind"], str) or data["kind"] not in STAGES:
+                raise unknown("stage kind", str(data["kind"]), STAGES, self.origin(stage, "kind"))
         self.check_axes()
 
     def origin(self, stage: str, *path: str | int) -> str:
@@ -175,21 +178,27 @@ class _Expansion:
         if "resources" in raw and isinstance(raw["resources"], dict):
             body["resources"] = self.loaded.settings.resources.model_dump() | raw["resources"]
         tasks: dict[tuple[str, str], Task] = {}
-        used = list_used_axes(body)
+        used = {name: list_used_axes(value) for name, value in body.items()}
         for shared in list_points(self.loaded.settings.matrix):
             for extra in list_points(own):
                 task = self.build(stage, body, shared | extra, used)
                 tasks.setdefault((task.key, task.name), task)
         self.nodes[stage] = list(tasks.values())
+        for axis in own.axes:
+            if axis not in self.axes(stage):
+                names = set().union(*used.values())
+                raise unknown("axis (the stage does not use it)", axis, names, self.origin(stage, "matrix", axis))
 
-    def build(self, stage: str, body: dict[str, Any], point: Point, used: set[str]) -> Task:
+    def build(self, stage: str, body: dict[str, Any], point: Point, used: Mapping[str, set[str]]) -> Task:
+        """Return the task of a stage at a point; `used` holds the axes that each entry of `body` refers to."""
         where = self.origin(stage)
-        filled = fill_in(body, point, where)
+        filled = {name: fill_in(value, point, where) if used[name] else value for name, value in body.items()}
         inputs = {
             role: self.resolve(stage, value, point)
             for role, value in filled.items()
             if isinstance(value, str) and _REFERENCE.fullmatch(value)
         }
+        self.check_inputs(stage, filled, inputs)
         settings: StageSettings = validate(
             STAGES[body["kind"]],
             filled | {role: task.key for role, task in inputs.items()},
@@ -204,12 +213,12 @@ class _Expansion:
         kind = body["kind"]
         key = compute_key(kind, STAGE_VERSIONS[kind], _identify(settings, datasets, model))
         self.check_classes(stage, key, settings, datasets, model, inputs)
-        used |= {axis for task in inputs.values() for axis in task.point}
+        axes = set().union(*used.values(), *(task.point for task in inputs.values()))
         return Task(
             key=key,
             stage=stage,
             kind=kind,
-            point={axis: value for axis, value in point.items() if axis in used},
+            point={axis: value for axis, value in point.items() if axis in axes},
             settings=settings,
             datasets=datasets,
             model=model,
@@ -225,8 +234,8 @@ class _Expansion:
         found = self.index(name, shared).get(_hashable(point, shared), [])
         if not found:
             raise SpecError(
-                f"{self.origin(stage)}: {reference} has no task at {point}: `exclude` of the matrix dropped it. "
-                "Drop the same point here, or keep it there."
+                f"{self.origin(stage)}: {reference} has no task at {point}: the matrix of '{name}' does not hold it, or its "
+                "`exclude` dropped it. Drop the same point here, or keep it there."
             )
         if len({task.key for task in found}) > 1:
             axes = sorted({axis for task in found for axis in task.point if axis not in point})
@@ -265,6 +274,19 @@ class _Expansion:
             return self.facts.bind_model(name)
         except SpecError as error:
             raise SpecError(f"{self.loaded.document.origin(('models', name))}: models.{name}: {error}") from error
+
+    def check_inputs(self, stage: str, filled: Mapping[str, Any], inputs: Mapping[str, Task]) -> None:
+        """Refuse an output where none can be used, and a checkpoint that is no output."""
+        for role in inputs:
+            if role != "checkpoint":
+                raise SpecError(
+                    f"{self.origin(stage, role)}: only `checkpoint` takes the output of a stage, got {filled[role]}."
+                )
+        checkpoint = filled.get("checkpoint")
+        if checkpoint is not None and "checkpoint" not in inputs:
+            raise SpecError(
+                f"{self.origin(stage, 'checkpoint')}: write ${{STAGE.checkpoint}} and no more, got {checkpoint!r}."
+            )
 
     def check_protocol(self, stage: str, name: str) -> None:
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from adapt.errors import SpecError
 from experiments.document import Document, parse_override, read_document
@@ -50,8 +51,14 @@ def find_experiment(name_or_path: str) -> Path:
 
 def list_profiles(name_or_path: str) -> tuple[str, ...]:
     """Return the profiles of an experiment in the order of its file, which is the order they are tried in."""
-    profiles = read_document(find_experiment(name_or_path)).data.get("profiles")
-    return tuple(profiles) if isinstance(profiles, dict) and profiles else ("full",)
+    return _list_profiles(read_document(find_experiment(name_or_path)))
+
+
+def _list_profiles(document: Document) -> tuple[str, ...]:
+    profiles: dict[str, dict[str, Any] | None] = validate(
+        dict[str, dict[str, Any] | None], document.data.get("profiles", {}), document, ("profiles",)
+    )
+    return tuple(profiles) or ("full",)
 
 
 def load_experiment(name_or_path: str, profile: str, overrides: Sequence[str] = ()) -> LoadedExperiment:
@@ -62,7 +69,7 @@ def load_experiment(name_or_path: str, profile: str, overrides: Sequence[str] = 
     """
     path = find_experiment(name_or_path)
     document = read_document(path)
-    profiles = list_profiles(name_or_path)
+    profiles = _list_profiles(document)
     if profile not in profiles:
         raise unknown("profile", profile, profiles, str(path))
     merged = document.without("profiles").merged(document.section("profiles", profile))

@@ -6,7 +6,7 @@ import itertools
 import re
 from typing import Any
 
-from adapt.errors import SpecError
+from experiments.explain import unknown
 from experiments.schema import MatrixSettings
 
 Point = dict[str, Any]
@@ -15,12 +15,13 @@ _AXIS = re.compile(r"\$\{matrix\.([A-Za-z][A-Za-z0-9_]*)\}")
 
 
 def list_points(matrix: MatrixSettings) -> list[Point]:
-    """Return the points of a matrix in the order of its axes; a matrix without axes has one empty point.
+    """Return the points of a matrix in the order of its axes; an empty matrix has one empty point.
 
     `exclude` drops each point that agrees with one of its entries on all of the entry's axes; `include` adds its
-    entries as they are.
+    entries as they are, and without axes they are all there is.
     """
-    points = [dict(zip(matrix.axes, values, strict=True)) for values in itertools.product(*matrix.axes.values())]
+    product = itertools.product(*matrix.axes.values()) if matrix.axes or not matrix.include else ()
+    points = [dict(zip(matrix.axes, values, strict=True)) for values in product]
     kept = [p for p in points if not any(all(p.get(k) == v for k, v in entry.items()) for entry in matrix.exclude)]
     return kept + [dict(entry) for entry in matrix.include if entry not in kept]
 
@@ -60,5 +61,5 @@ def fill_in(data: Any, point: Point, where: str) -> Any:
 
 def _value(axis: str, point: Point, where: str) -> Any:
     if axis not in point:
-        raise SpecError(f"{where}: ${{matrix.{axis}}} names no axis of the matrix. Axes: {', '.join(point) or 'none'}.")
+        raise unknown("axis of the matrix", axis, point, where)
     return point[axis]

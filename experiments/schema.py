@@ -46,6 +46,16 @@ class MatrixSettings(Settings):
         special = {key: raw[key] for key in ("include", "exclude") if key in raw}
         return {"axes": {key: value for key, value in raw.items() if key not in special}, **special}
 
+    @model_validator(mode="after")
+    def _check_exclude(self) -> MatrixSettings:
+        """Refuse an exclusion that can drop nothing."""
+        for entry in self.exclude:
+            for axis in entry:
+                if axis not in self.axes:
+                    names = ", ".join(self.axes) or "none"
+                    raise ValueError(f"`exclude` names '{axis}', which is no axis of this matrix (its axes: {names})")
+        return self
+
 
 class StageSettings(Settings):
     """What every stage has: its label on the leaderboard, its resources, and what a task of it is expected to cost."""

@@ -57,7 +57,7 @@ class Task:
     datasets: Mapping[str, BoundDataset] = field(default_factory=dict)
     model: BoundModel | None = None
     inputs: Mapping[str, str] = field(default_factory=dict)
-    resources: ResourceSettings = ResourceSettings()
+    resources: ResourceSettings = field(default_factory=ResourceSettings)
     label: str = ""
 
     @property

@@ -90,12 +90,24 @@ def load_workspace(
     if environment.get("RAY_ADDRESS"):
         updates["address"] = environment["RAY_ADDRESS"]
     updates |= {k: v for k, v in {"data": data, "store": store, "address": address}.items() if v is not None}
-    workspace = workspace.model_copy(update=updates)
+    workspace = _make_absolute(workspace.model_copy(update=updates))
     _check_folders(workspace, document)
-    absolute = {"store": workspace.store.expanduser().absolute()}
-    if isinstance(workspace.data, Path):
-        absolute["data"] = workspace.data.expanduser().absolute()
-    return workspace.model_copy(update=absolute)
+    return workspace
+
+
+def _make_absolute(workspace: Workspace) -> Workspace:
+    """Spell every place out: tasks run in other working directories than the command line."""
+
+    def spell_out(place: Path) -> Path:
+        return place.expanduser().absolute()
+
+    data = workspace.data
+    if isinstance(data, dict):
+        data = {name: spell_out(root) for name, root in data.items()}
+    elif data is not None:
+        data = spell_out(data)
+    weights = workspace.weights and spell_out(workspace.weights)
+    return workspace.model_copy(update={"data": data, "weights": weights, "store": spell_out(workspace.store)})
 
 
 def _check_folders(workspace: Workspace, document: Document) -> None:

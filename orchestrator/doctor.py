@@ -45,7 +45,8 @@ class Finding:
 def examine(workspace: Workspace) -> Iterator[Finding]:
     """Yield the findings of every check; a check that breaks is a finding too."""
     checks: tuple[Callable[[Workspace], Iterator[Finding]], ...] = (
-        _check_python, _check_packages, _check_mmcv, _check_opencv, _check_gpus, _check_data, _check_weights, _check_store, _check_ports,
+        _check_python, _check_packages, _check_mmcv, _check_opencv, _check_gpus,
+        _check_data, _check_weights, _check_store, _check_ports,
     )  # fmt: skip
     for check in checks:
         try:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -18,6 +20,8 @@ from orchestrator.store import Store
 HOST = "127.0.0.1"
 PORT = 5000
 HEALTH_TIMEOUT_S = 5.0
+STOP_TIMEOUT_S = 10.0
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def default_uri(store: Store) -> str:
@@ -95,14 +99,24 @@ def background_server(store: Store) -> Iterator[str]:
             stdout=output,
             stderr=subprocess.STDOUT,
             env=_environment(),
-            start_new_session=True,
+            preexec_fn=_end_with_parent,
         )
     try:
         yield f"http://{HOST}:{port}"
     finally:
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, 15)
-        process.wait(timeout=10)
+            os.killpg(process.pid, signal.SIGTERM)
+            try:
+                process.wait(timeout=STOP_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+
+
+def _end_with_parent() -> None:
+    """Have the kernel stop this child when its parent dies, by kill -9 too; a group of its own keeps Ctrl-C from it."""
+    os.setsid()
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def find_free_port(preferred: int) -> int:

@@ -16,8 +16,8 @@ from corruptions.protocol import protocol as find_protocol
 from corruptions.seeding import derive_seed
 from experiments.schema import BenchmarkStage
 from experiments.task import Task
-from orchestrator.stages.evaluate import CELL as CLEAN
 from orchestrator.protocol import describe_protocol
+from orchestrator.stages.evaluate import CELL as CLEAN
 from orchestrator.stages.network import load_network
 from orchestrator.stages.stage import StageContext, StageResult, make_cell, save_counts
 

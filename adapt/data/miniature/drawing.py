@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import heapq
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import numpy as np
@@ -41,19 +42,51 @@ def draw_scene(scene: Scene, width: int, height: int) -> Canvas:
     canvas = Canvas(scene.view, width, height)
     _draw_sky(canvas, scene)
     _draw_ground(canvas, scene.street)
-    lines = [thing for thing in scene.things if thing.kind in LINE_KINDS]
-    others = [thing for thing in scene.things if thing.kind not in LINE_KINDS]
-    for group in (lines, others):
-        for thing in sorted(group, key=_draw_order):
-            if canvas.depth(thing.z + thing.length) > NEAR and canvas.depth(thing.z) < FAR:
-                DRAW[thing.kind](canvas, thing)
+    seen = [t for t in scene.things if canvas.depth(t.z + t.length) > NEAR and canvas.depth(t.z) < FAR]
+    lines = [thing for thing in seen if thing.kind in LINE_KINDS]
+    others = [thing for thing in seen if thing.kind not in LINE_KINDS]
+    for thing in sorted(lines, key=lambda line: (-line.z, -abs(line.x))):
+        DRAW[thing.kind](canvas, thing)
+    for thing in sort_things(others, scene.view.x):
+        DRAW[thing.kind](canvas, thing)
     if scene.has_bonnet:
         _draw_bonnet(canvas)
     return canvas
 
 
-def _draw_order(thing: Thing) -> tuple[float, float]:
-    return (-thing.z, -abs(thing.x))
+def sort_things(things: Sequence[Thing], eye: float) -> list[Thing]:
+    """Order things for painting, so that none is painted over what stands before it.
+
+    Of two things at the same depth the one further to the side comes first (a long tram hides what is beside it only on
+    its far side); all others go from far to near.
+
+    Args:
+        things: Things that stand on the street.
+        eye: World x of the camera, metres.
+
+    Returns:
+        The same things in painting order.
+    """
+    if not things:
+        return []
+    near = np.array([thing.z for thing in things])
+    far = near + np.array([thing.length for thing in things])
+    aside = np.abs(np.array([thing.x for thing in things]) - eye)
+    is_before = (
+        (near[:, None] < far) & (near < far[:, None]) & (aside[:, None] > aside)
+    )  # [i, j]: i is painted before j
+    waits = is_before.sum(axis=0).tolist()
+    ready = [(-thing.z, number) for number, thing in enumerate(things) if waits[number] == 0]
+    heapq.heapify(ready)
+    order = []
+    while ready:
+        _, number = heapq.heappop(ready)
+        order.append(things[number])
+        for other in np.flatnonzero(is_before[number]).tolist():
+            waits[other] -= 1
+            if waits[other] == 0:
+                heapq.heappush(ready, (-things[other].z, other))
+    return order
 
 
 def _draw_sky(canvas: Canvas, scene: Scene) -> None:

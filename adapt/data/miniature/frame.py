@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -39,6 +40,9 @@ DOMAINS: Final[dict[str, tuple[Town, Look]]] = {
 CLIP_SPEED: Final = 0.6
 """Metres that the clip's camera moves each frame (about 37 km/h at 17 frames/s, the rate of Cityscapes); ours."""
 
+CLIP_LOOK: Final = replace(TARGET_LOOK, gain=0.02)
+"""The target's look with an exposure that hardly changes from frame to frame."""
+
 Frame = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 
 
@@ -70,8 +74,9 @@ def render_clip_frame(settings: MiniatureSettings, index: int) -> Frame:
         As `render_frame`.
     """
     rng = _generator(settings, "clip", 0, 0)
-    scene = sample_scene(TARGET_TOWN, rng, speed=CLIP_SPEED, frames=max(settings.clip_frames, 1))
-    return _render(settings, advance_scene(scene, index), TARGET_LOOK, _generator(settings, "clip", index, 1))
+    nothing_rare = TARGET_TOWN.period - 1
+    scene = sample_scene(TARGET_TOWN, rng, nothing_rare, speed=CLIP_SPEED, frames=max(settings.clip_frames, 1))
+    return _render(settings, advance_scene(scene, index), CLIP_LOOK, _generator(settings, "clip", index, 1))
 
 
 def _generator(settings: MiniatureSettings, name: str, index: int, stream: int) -> np.random.Generator:

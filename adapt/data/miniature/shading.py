@@ -169,8 +169,9 @@ def _expose(image: NDArray[np.float32], look: Look, rng: np.random.Generator) ->
     image = grey + (image - grey) * np.float32(look.saturation)
     image = np.clip((image - 0.5) * np.float32(look.contrast) + 0.5, 0, 1).astype(np.float32, copy=False)
     if look.gamma != 1:
-        image **= np.float32(look.gamma)
+        image = cv2.pow(image, look.gamma)
     if look.noise > 0:
         noise = rng.standard_normal(image.shape, dtype=np.float32)
-        image = image + noise * (look.noise * (0.6 + 0.8 * np.sqrt(image)))
+        noise *= look.noise * (0.6 + 0.8 * np.sqrt(image))  # the photons' share grows with the light
+        image = image + noise
     return (np.clip(image, 0, 1) * 255 + 0.5).astype(np.uint8)

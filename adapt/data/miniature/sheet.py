@@ -13,14 +13,15 @@ from adapt.data.miniature.settings import MiniatureSettings
 
 
 def contact_sheet(
-    settings: MiniatureSettings, domains: Sequence[str] = tuple(DOMAINS), columns: int = 3, gap: int = 4
+    settings: MiniatureSettings, domains: Sequence[str] = tuple(DOMAINS), columns: int = 2, first: int = 0, gap: int = 4
 ) -> NDArray[np.uint8]:
-    """Show the first training frames of each domain.
+    """Show a few training frames of each domain.
 
     Args:
         settings: Seed and size of the frames.
         domains: Keys of `frame.DOMAINS`, one row each.
         columns: Frames a row; each is shown with its label to the right.
+        first: Index of the first frame shown.
         gap: White pixels between frames.
 
     Returns:
@@ -32,7 +33,7 @@ def contact_sheet(
     sheet = np.full((len(domains) * (height + gap) - gap, columns * (2 * width + gap) - gap, 3), 255, np.uint8)
     for row, domain in enumerate(domains):
         for column in range(columns):
-            image, label = render_frame(settings, domain, "train", column)
+            image, label = render_frame(settings, domain, "train", first + column)
             top, left = row * (height + gap), column * (2 * width + gap)
             sheet[top : top + height, left : left + 2 * width] = np.hstack([image, palette[label]])
     return sheet
