@@ -88,6 +88,9 @@ def _sentence(shape: Any, detail: Any, document: Document, at: KeyPath) -> str:
         names = [name.strip("' ") for name in detail["ctx"]["expected_tags"].split(",")]
         tag = str(detail["ctx"]["tag"])
         return f"{origin}: {key}: unknown name '{tag}'.{closest(tag, names)} Known: {', '.join(sorted(names))}."
+    if detail["type"] == "too_short":
+        context = detail["ctx"]
+        return f"{origin}: {key}: at least {context['min_length']} item(s) wanted, got {context['actual_length']}."
     message = _KINDS.get(detail["type"]) or detail["msg"].removeprefix("Value error, ").removesuffix(".")
     got = detail.get("input")
     shown = "" if isinstance(got, dict | list) else f" (got {got!r})"

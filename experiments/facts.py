@@ -30,7 +30,7 @@ class WorkspaceFacts:
     def __init__(self, loaded: LoadedExperiment, workspace: Workspace) -> None:
         self._loaded = loaded
         self._workspace = workspace
-        self._datasets: dict[str, BoundDataset] = {}
+        self._datasets: dict[tuple[str, bool], BoundDataset] = {}
         self._models: dict[str, BoundModel] = {}
         self.problems: list[str] = []
 
@@ -55,11 +55,12 @@ class WorkspaceFacts:
         weights = self._loaded.settings.models[name].weights
         return None if weights is None else self._workspace.find_weights(weights)
 
-    def bind_dataset(self, name: str) -> BoundDataset:
+    def bind_dataset(self, name: str, needs_labels: bool) -> BoundDataset:
         """Return a data set with its fingerprint (`missing` where it cannot be read, with a problem noted)."""
-        if name not in self._datasets:
-            self._datasets[name] = BoundDataset(self._loaded.settings.datasets[name], self._fingerprint(name))
-        return self._datasets[name]
+        if (name, needs_labels) not in self._datasets:
+            bound = BoundDataset(self._loaded.settings.datasets[name], self._fingerprint(name, needs_labels))
+            self._datasets[name, needs_labels] = bound
+        return self._datasets[name, needs_labels]
 
     def bind_model(self, name: str) -> BoundModel:
         """Return a model with hashes of its configuration and weights."""
@@ -75,7 +76,7 @@ class WorkspaceFacts:
             self._models[name] = BoundModel(settings, hash_config(find_config(settings.config)), weights_sha256)
         return self._models[name]
 
-    def _fingerprint(self, name: str) -> str:
+    def _fingerprint(self, name: str, needs_labels: bool) -> str:
         settings = self._loaded.settings.datasets[name]
         check_selection(settings)
         if self.miniature_root is not None:
@@ -90,7 +91,7 @@ class WorkspaceFacts:
             )
             return MISSING
         try:
-            return fingerprint(settings, root)
+            return fingerprint(settings, root, require_labels=needs_labels)
         except PrerequisiteError as error:
             self.problems.append(f"data set '{name}': {error}")
             return MISSING

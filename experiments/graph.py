@@ -30,14 +30,13 @@ from experiments.schema import (
 from experiments.task import BoundDataset, BoundModel, Task, compute_key
 
 _REFERENCE = re.compile(r"\$\{([A-Za-z][A-Za-z0-9_]*)\.([A-Za-z][A-Za-z0-9_]*)\}")
-_RESERVED = ("kind", "matrix")  # keys of a stage that are not its settings
 
 
 class Facts(Protocol):
     """What the graph needs to know of the world: which bytes stand behind a data set and a model."""
 
-    def bind_dataset(self, name: str) -> BoundDataset:
-        """Return a data set of the experiment with its fingerprint."""
+    def bind_dataset(self, name: str, needs_labels: bool) -> BoundDataset:
+        """Return a data set of the experiment with its fingerprint; the target of an adaptation needs no labels."""
 
     def bind_model(self, name: str) -> BoundModel:
         """Return a model of the experiment with its hashes."""
@@ -205,7 +204,8 @@ class _Expansion:
             self.loaded.document,
             ("stages", stage),
         )
-        datasets = {name: self.bind_dataset(stage, name) for name in _list_datasets(settings)}
+        unlabelled = {settings.target} - {settings.source} if isinstance(settings, UdaStage) else set()
+        datasets = {name: self.bind_dataset(stage, name, name not in unlabelled) for name in _list_datasets(settings)}
         model_name = getattr(settings, "model", None)
         model = self.bind_model(stage, model_name) if model_name is not None else None
         if isinstance(settings, BenchmarkStage):
@@ -234,8 +234,8 @@ class _Expansion:
         found = self.index(name, shared).get(_hashable(point, shared), [])
         if not found:
             raise SpecError(
-                f"{self.origin(stage)}: {reference} has no task at {point}: the matrix of '{name}' does not hold it, or its "
-                "`exclude` dropped it. Drop the same point here, or keep it there."
+                f"{self.origin(stage)}: {reference} has no task at {point}: the matrix of '{name}' does not hold it, or "
+                "its `exclude` dropped it. Drop the same point here, or keep it there."
             )
         if len({task.key for task in found}) > 1:
             axes = sorted({axis for task in found for axis in task.point if axis not in point})
@@ -259,11 +259,11 @@ class _Expansion:
             self._index[stage, axes] = table
         return self._index[stage, axes]
 
-    def bind_dataset(self, stage: str, name: str) -> BoundDataset:
+    def bind_dataset(self, stage: str, name: str, needs_labels: bool) -> BoundDataset:
         if name not in self.loaded.settings.datasets:
             raise unknown("data set", name, self.loaded.settings.datasets, self.origin(stage))
         try:
-            return self.facts.bind_dataset(name)
+            return self.facts.bind_dataset(name, needs_labels)
         except SpecError as error:
             raise SpecError(f"{self.loaded.document.origin(('datasets', name))}: datasets.{name}: {error}") from error
 

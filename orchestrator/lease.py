@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import socket
@@ -17,6 +18,8 @@ import psutil
 HEARTBEAT_S = 5.0
 STALE_AFTER_S = 60.0  # ours: twelve missed heartbeats; survives a paused NFS server, not a dead machine
 POLL_S = 0.5
+
+_held: set[Path] = set()  # the leases of this process
 
 
 def try_acquire(file: Path) -> str | None:
@@ -57,14 +60,12 @@ def hold(file: Path, done: Path) -> Iterator[bool]:
     if token is None:
         yield False
         return
-    stop = threading.Event()
-    beat = threading.Thread(target=_beat, args=(file, stop), daemon=True)
-    beat.start()
+    _start_heart()
+    _held.add(file)
     try:
         yield not done.exists()
     finally:
-        stop.set()
-        beat.join()
+        _held.discard(file)
         if _read(file).get("token") == token:
             file.unlink(missing_ok=True)
 
@@ -74,10 +75,18 @@ def is_held(file: Path) -> bool:
     return file.exists() and not _is_dead(file)
 
 
-def _beat(file: Path, stop: threading.Event) -> None:
-    while not stop.wait(HEARTBEAT_S):
-        with contextlib.suppress(OSError):
-            os.utime(file)
+@functools.cache
+def _start_heart() -> None:
+    """Start this process's one thread that beats for all the leases it holds."""
+    threading.Thread(target=_beat, name="lease-heartbeat", daemon=True).start()
+
+
+def _beat() -> None:
+    while True:
+        time.sleep(HEARTBEAT_S)
+        for file in tuple(_held):
+            with contextlib.suppress(OSError):
+                os.utime(file)
 
 
 def _read(file: Path) -> dict[str, object]:

@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import ValidationError
+from pydantic import ConfigDict, ValidationError
 
 from adapt.errors import PrerequisiteError
 from adapt.settings import Settings
@@ -63,7 +63,12 @@ class Failure(Settings):
 
 
 class Record(Settings):
-    """What became of one task; see the attributes' names, and docs/records.md for each in a sentence."""
+    """What became of one task; see the attributes' names, and docs/records.md for each in a sentence.
+
+    Non-finite numbers are refused when a record is made: a missing score is None, with a reason.
+    """
+
+    model_config = ConfigDict(allow_inf_nan=False)
 
     schema_version: Literal[1] = SCHEMA_VERSION
     key: str
@@ -93,8 +98,8 @@ class Record(Settings):
 
 
 def dump_record(record: Record) -> str:
-    """Return the JSON text of a record (non-finite numbers are refused: a missing score is null)."""
-    return json.dumps(record.model_dump(mode="json"), indent=1, allow_nan=False)
+    """Return the JSON text of a record."""
+    return record.model_dump_json(indent=1)
 
 
 def read_record(path: Path) -> Record:

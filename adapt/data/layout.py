@@ -48,10 +48,10 @@ class LabelPair:
 
 
 def list_frames(settings: DatasetSettings, root: Path, require_labels: bool = True) -> tuple[Frame, ...]:
-    """List the frames of a split and subset.
+    """List the frames of a split and subset, or every n-th of them.
 
     Args:
-        settings: Type, split and subset. `resize` plays no part.
+        settings: Type, split, subset and `every`. `resize` plays no part.
         root: The data set's own folder.
         require_labels: Whether a frame without its label is an error. If not, such a frame's `label` is None; splits
             whose labels were never published are read like that in any case.
@@ -101,7 +101,7 @@ def list_frames(settings: DatasetSettings, root: Path, require_labels: bool = Tr
         )
     frames.sort(key=lambda frame: frame.image)
     _refuse_duplicates(frames)
-    return tuple(frames)
+    return tuple(frames[:: settings.every])
 
 
 def list_label_pairs(dataset: DatasetType, root: Path) -> tuple[LabelPair, ...]:

@@ -18,12 +18,14 @@ class DatasetSettings(Settings):
         type: A name in `adapt.data.catalog.DATASET_TYPES`.
         split: One split, or several that are read as one.
         subset: ACDC conditions or CamVid sequences; empty means all of them.
+        every: Take every n-th frame in path order, from the first: video frames a second apart say little new.
         resize: (width, height) in pixels that images are brought to before the network, or None for their own size.
     """
 
     type: str
     split: str | tuple[str, ...]
     subset: tuple[str, ...] = ()
+    every: int = Field(default=1, gt=0)
     resize: tuple[Pixels, Pixels] | None = None
 
     @property

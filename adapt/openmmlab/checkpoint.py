@@ -2,7 +2,7 @@
 
 `torch.load(weights_only=True)` refuses every object that is not on its list; mmengine's checkpoints hold a
 `HistoryBuffer` and numpy arrays beside the weights. Exactly those are added to the list, and the one use of `getattr`
-in them is answered by a function that knows four names. A file can never run code.
+in them is answered by a function that knows four names. Code in a file is never run.
 """
 
 from __future__ import annotations
@@ -27,6 +27,12 @@ from adapt.model import WeightsOf
 
 MODEL_FILE = "model.json"
 WEIGHTS_FILE = "checkpoint.pth"
+
+# How torch's refusals name the function or class that a file asks for.
+_UNSAFE = re.compile(
+    r"(?:unsupported GLOBAL|Unsupported global: GLOBAL|reduce for unrecognized function|but got)"
+    r" (<class '[^']+'>|<[^>]+>|[\w.]*\w)"
+)
 
 _LISTED_KEYS = 5  # ours: as many wrong keys as one reads in an error message
 
@@ -88,11 +94,11 @@ def _read_safely(read: Callable[[], Any], name: str) -> Any:
         with torch.serialization.safe_globals(SAFE_GLOBALS):
             return read()
     except pickle.UnpicklingError as error:
-        unsafe = re.search(r"(?:unsupported GLOBAL|Unsupported global: GLOBAL|Unsupported class) ([\w.]+)", str(error))
+        unsafe = _UNSAFE.search(str(error))
         if unsafe is None:
             raise _damaged(name, error) from error
         raise PrerequisiteError(
-            f"The checkpoint {name} was refused: it holds {unsafe[1]!r}, which is not part of a network's weights and "
+            f"The checkpoint {name} was refused: it holds {unsafe[1]}, which is not part of a network's weights and "
             "could run code when read; nothing of it was run. Take a checkpoint of another origin, or, where you trust "
             "its author, save its bare `state_dict()` in a new file first."
         ) from error
@@ -102,10 +108,11 @@ def _read_safely(read: Callable[[], Any], name: str) -> Any:
 
 
 def _damaged(name: str, error: Exception) -> PrerequisiteError:
-    cause = str(error).strip().splitlines()
+    # torch puts its cause behind a paragraph of advice that does not apply here.
+    cause = str(error).rpartition("WeightsUnpickler error:")[2].partition("Weights only load failed")[0].split("\n")[0]
     return PrerequisiteError(
         f"The checkpoint {name} cannot be read; it is damaged, cut off or no PyTorch checkpoint "
-        f"({type(error).__name__}: {cause[0][:160] if cause else 'no text'}). "
+        f"({' '.join([type(error).__name__, cause.strip()[:120]]).strip()}). "
         "Delete it and download it, or run the stage that makes it, again."
     )
 
@@ -157,7 +164,7 @@ def load_weights(model: nn.Module, path: str | Path, part: WeightsOf = "network"
         wanted = module.state_dict().keys()
         weights = {key.removeprefix("backbone."): value for key, value in weights.items()}
         weights = {key: value for key, value in weights.items() if key in wanted}
-    difference = _describe_difference(module.state_dict(), weights)
+    difference = _describe_difference(module.state_dict(), weights, getattr(model, "num_classes", None))
     if difference:
         raise PrerequisiteError(
             f"The weights in {path} do not fit the {part} of {type(model).__name__}: {difference} "
@@ -166,18 +173,17 @@ def load_weights(model: nn.Module, path: str | Path, part: WeightsOf = "network"
     module.load_state_dict(weights, strict=True)
 
 
-def _describe_difference(expected: Mapping[str, torch.Tensor], found: Mapping[str, torch.Tensor]) -> str:
+def _describe_difference(
+    expected: Mapping[str, torch.Tensor], found: Mapping[str, torch.Tensor], num_classes: int | None
+) -> str:
     """Say how the found weights differ from the expected ones, class count first; empty where they do not."""
     missing = [key for key in expected if key not in found]
     unexpected = [key for key in found if key not in expected]
     shapes = [key for key in expected if key in found and expected[key].shape != found[key].shape]
     parts = []
-    heads = [
-        key for key in shapes if key.startswith("decode_head.") and expected[key].shape[1:] == found[key].shape[1:]
-    ]
-    if heads:
-        wanted, got = expected[heads[0]].shape[0], found[heads[0]].shape[0]
-        parts.append(f"the file's head has {got} classes and the network's {wanted};")
+    outputs = [key for key in shapes if key.startswith("decode_head.") and expected[key].shape[0] == num_classes]
+    if outputs and expected[outputs[0]].shape[1:] == found[outputs[0]].shape[1:]:
+        parts.append(f"the file's head has {found[outputs[0]].shape[0]} classes and the network's {num_classes};")
     for title, keys in (("missing", missing), ("unexpected", unexpected)):
         if keys:
             parts.append(f"{len(keys)} {title} ({_shorten(keys)});")

@@ -268,17 +268,28 @@ def build_model(config: Mapping[str, Any], seed: int | None = None) -> nn.Module
 
 def _initialise(model: Any) -> None:
     """Run the network's own weight initialisation without what it prints and its log line for every parameter."""
-    for head in model.modules():
-        # This head of SAN asks its parent, a plain nn.Module, to initialise it, unless it gets the weights of CLIP.
-        if type(head).__name__ == "SideAdapterCLIPHead" and not _is_pretrained(head.init_cfg):
-            head.side_adapter_network.init_weights()
-            head.is_init = True
+    for part in model.modules():
+        _initialise_san(part)
     model._dump_init_info = lambda: None
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             model.init_weights()
     finally:
         del model._dump_init_info
+
+
+def _initialise_san(part: Any) -> None:
+    """Initialise a part of SAN that mmsegmentation can only fill with the weights of CLIP."""
+    if _is_pretrained(getattr(part, "init_cfg", None)):
+        return
+    if type(part).__name__ == "SideAdapterCLIPHead":
+        # It would ask the parent of a plain nn.Module for `init_weights`, which that lacks.
+        part.side_adapter_network.init_weights()
+        part.is_init = True
+    elif type(part).__name__ == "CLIPTextEncoder":
+        # Left as uninitialised memory otherwise; the deviations are those of CLIP (openai/CLIP, clip/model.py).
+        nn.init.normal_(part.positional_embedding, std=0.01)
+        nn.init.normal_(part.text_projection, std=part.text_projection.shape[0] ** -0.5)
 
 
 def _construct(config: Mapping[str, Any]) -> Any:

@@ -14,6 +14,9 @@ from adapt.data.miniature.scene import Thing
 Cells = NDArray[np.float64]
 
 FLOOR_M: Final = 3.1
+DETAIL_M: Final = 70.0
+"""Depth in metres beyond which a building has no windows: they would be smaller than a pixel; ours."""
+
 SIGN_PARTS: Final = ("sign_red", "sign_blue", "sign_yellow", "sign_white", "sign_back")
 
 
@@ -22,6 +25,8 @@ def draw_building(canvas: Canvas, thing: Thing) -> None:
     half, near, far, height = thing.width / 2, thing.z, thing.z + thing.length, thing.height
     x = (thing.x - half, thing.x + half)
     canvas.cuboid(x, (0.0, height), (near, far), "facade", thing.tone)
+    if canvas.depth(near) > DETAIL_M:
+        return
     floors = max(int(height / FLOOR_M), 1)
     rng = np.random.default_rng(thing.seed)
     is_shop = thing.accent[1] < 0.6
@@ -38,7 +43,7 @@ def draw_building(canvas: Canvas, thing: Thing) -> None:
         else:
             doors = np.arange(near + 2.0, far - 1.5, 9.0)
             canvas.sides(flank, _stack(0.0, 2.3, doors, 1.1), "door", thing.accent)
-    if near - canvas.view.z > NEAR:
+    if canvas.depth(near) > NEAR:
         canvas.front(x, (height - 0.5, height), near, "roof", thing.accent)
         if floors > 1:
             left = np.tile(np.arange(x[0] + 0.8, x[1] - 1.2, 2.6), floors - 1)

