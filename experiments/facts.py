@@ -18,6 +18,7 @@ from experiments.task import BoundDataset, BoundModel
 from experiments.workspace import DATA_VARIABLE, FILE, Workspace
 
 MISSING = "missing"
+MINIATURE_TYPES = ("gta", "synthia", "cityscapes", "acdc")  # what `write_miniature` writes
 
 
 class WorkspaceFacts:
@@ -80,12 +81,17 @@ class WorkspaceFacts:
         settings = self._loaded.settings.datasets[name]
         check_selection(settings)
         if self.miniature_root is not None:
+            if settings.type not in MINIATURE_TYPES:
+                raise SpecError(
+                    f"the miniature holds no data set of type '{settings.type}' (it holds {', '.join(MINIATURE_TYPES)}). "
+                    "Choose one of these, or a profile without `miniature`."
+                )
             # The miniature is known by its settings: its files need not exist yet.
             return f"miniature-{self.miniature_root.name}"
         root = self.find_root(name)
         if root is None:
             self.problems.append(
-                f"data set '{name}': no folder for {settings.type} is configured. Give one folder that holds "
+                f"data set '{name}': {self._workspace.describe_root(settings.type)}. Give one folder that holds "
                 f"{settings.type}/ by DATA=/path (or --data, {DATA_VARIABLE}), "
                 f"or write `data: {{{settings.type}: /path}}` in {FILE}."
             )

@@ -42,6 +42,12 @@ class Workspace(Settings):
             root = self.data / dataset_type if self.data is not None else None
         return root if root is not None and root.is_dir() else None
 
+    def describe_root(self, dataset_type: str) -> str:
+        """Say why `find_root` finds none."""
+        if isinstance(self.data, Path):
+            return f"there is no folder {self.data / dataset_type}"
+        return f"no folder for {dataset_type} is configured"
+
     def find_weights(self, file: str) -> Path:
         """Return the path of a weight file: absolute, or in `weights`, or in a `weights` folder in or beside `data`.
 

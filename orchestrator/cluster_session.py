@@ -29,12 +29,16 @@ class ClusterSession:
             PrerequisiteError: naming the stage, what it asks for and what there is.
         """
         for stage, wanted in {task.stage: task.resources for task in graph.tasks.values()}.items():
-            for resource, amount in (("CPU", wanted.cpus), ("GPU", wanted.gpus)):
-                if amount > self.resources.get(resource, 0):
+            memory_gb = self.resources.get("memory", 0) / 2**30
+            for resource, amount, there, key in (
+                ("CPU", wanted.cpus, self.resources.get("CPU", 0), "cpus"),
+                ("GPU", wanted.gpus, self.resources.get("GPU", 0), "gpus"),
+                ("GB of memory", wanted.memory_gb or 0, memory_gb, "memory_gb"),
+            ):
+                if amount > there:
                     raise PrerequisiteError(
-                        f"stage '{stage}' asks for {amount:g} {resource} and the cluster has "
-                        f"{self.resources.get(resource, 0):g}. Lower resources.{resource.lower()}s, use another profile, "
-                        "or a larger cluster (--address)."
+                        f"stage '{stage}' asks for {amount:g} {resource} and the cluster has {there:.3g}. Lower "
+                        f"resources.{key}, use another profile, or a larger cluster (--address)."
                     )
 
 

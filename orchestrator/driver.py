@@ -154,6 +154,9 @@ class _Sweep:
         """Note how a task ended; return the tasks that it made ready."""
         try:
             status, seconds, message = self.ray.get(reference)
+        except self.ray.exceptions.RayTaskError as error:  # raised outside the stage: no lease, no store
+            cause = error.cause or error
+            status, seconds, message = "failed", 0.0, f"{type(cause).__name__}: {cause}"
         except self.ray.exceptions.RayError as error:
             cause = str(error).strip().splitlines()[0]
             status, seconds, message = "failed", 0.0, f"its worker died {CRASH_RETRIES + 1} times ({cause})"

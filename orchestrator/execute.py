@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import logging
 import os
@@ -71,9 +72,12 @@ def execute(assignment: Assignment, store: Store, on_step: OnStep) -> Record:
                 store.commit(record)
             else:
                 store.write_failure(record)
-        except OSError as error:
-            # The disk is full or gone: say so as the result, since no record of it can be kept.
-            return _make_record(assignment, None, None, _describe_failure(error), started_at, seconds)
+        except (OSError, ValueError) as error:
+            # The disk is full or gone, or the stage gave what no record holds (a score that is not finite): say so as
+            # the result, and keep it where the disk lets us.
+            record = _make_record(assignment, None, None, _describe_failure(error), started_at, seconds)
+            with contextlib.suppress(OSError):
+                store.write_failure(record)
         return record
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import functools
 import json
 import os
@@ -17,6 +18,7 @@ import psutil
 
 HEARTBEAT_S = 5.0
 STALE_AFTER_S = 60.0  # ours: twelve missed heartbeats; survives a paused NFS server, not a dead machine
+SAME_START_S = 2.0  # ours: start times are boot time plus ticks, and the boot time moves when the clock is set
 POLL_S = 0.5
 
 _held: set[Path] = set()  # the leases of this process
@@ -38,9 +40,7 @@ def try_acquire(file: Path) -> str | None:
             except FileExistsError:
                 if not _is_dead(file):
                     return None
-                with contextlib.suppress(FileNotFoundError):
-                    file.rename(draft.with_suffix(".dead"))  # of several thieves one wins; the rest find it gone
-                draft.with_suffix(".dead").unlink(missing_ok=True)
+                _bury(file)
         return None
     finally:
         draft.unlink(missing_ok=True)
@@ -75,6 +75,17 @@ def is_held(file: Path) -> bool:
     return file.exists() and not _is_dead(file)
 
 
+def _bury(file: Path) -> None:
+    """Remove a dead holder's lease. Thieves go one at a time and look again: a quicker one may have replaced it."""
+    with file.with_name(f".{file.name}.thief").open("w") as gate:
+        try:
+            fcntl.flock(gate, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return
+        if _is_dead(file):
+            file.unlink(missing_ok=True)
+
+
 @functools.cache
 def _start_heart() -> None:
     """Start this process's one thread that beats for all the leases it holds."""
@@ -101,7 +112,9 @@ def _is_dead(file: Path) -> bool:
     holder = _read(file)
     if holder.get("host") == socket.gethostname():
         try:
-            return psutil.Process(int(str(holder["pid"]))).create_time() != holder["started"]
+            process = psutil.Process(int(str(holder["pid"])))
+            is_other = abs(process.create_time() - float(str(holder["started"]))) > SAME_START_S  # the id was reused
+            return is_other or process.status() == psutil.STATUS_ZOMBIE  # killed, and nobody reaped it
         except (psutil.NoSuchProcess, psutil.AccessDenied, ValueError, KeyError):
             return True
     try:

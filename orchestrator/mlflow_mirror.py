@@ -135,10 +135,12 @@ class MlflowMirror:
         ]
         failure = [RunTag("segshift.failure", record.failure.message[:5000])] if record.failure else []
         tag_list = [RunTag(k, v) for k, v in tags.items()] + missing + failure
-        known = self._client.get_run(run).data.params
+        before = self._client.get_run(run).data
         parameters = [
-            p for p in parameters if p.key not in known
+            p for p in parameters if p.key not in before.params
         ]  # a parameter cannot change: a retried run has its own
+        if record.failure is None and "segshift.failure" in before.tags:
+            self._client.delete_tag(run, "segshift.failure")
         for start in range(0, max(len(metrics), 1), BATCH):
             self._client.log_batch(run, metrics=metrics[start : start + BATCH])
         for start in range(0, len(parameters), 100):

@@ -80,10 +80,11 @@ def _score_benchmark(record: Record) -> dict[str, float | None]:
 
 
 def _score_stream(record: Record) -> dict[str, float | None]:
+    nothing = np.zeros((1, 1), np.int64)  # a cell without counts stays, so that no mean hides it
     counts = {
-        (int(cell.axes["round"]), str(cell.axes["domain"])): confusion
+        (int(cell.axes["round"]), str(cell.axes["domain"])): nothing if confusion is None else confusion
         for cell in record.cells
-        if (confusion := read_confusion(cell)) is not None
+        for confusion in (read_confusion(cell),)
     }
     if not counts:
         return {"mean_miou": None, "drift": None}

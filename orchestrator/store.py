@@ -89,12 +89,13 @@ class Store:
             yield ours
 
     def list_files(self, key: str) -> dict[str, StoredFile]:
-        """Return the files that a task leaves behind, with hashes (scratch, leases and records apart)."""
+        """Return the files that a task leaves behind, with hashes (scratch, leases, records and drafts apart)."""
         folder = self.folder(key)
         files = {}
         for path in sorted(folder.rglob("*")):
             relative = path.relative_to(folder)
-            if path.is_file() and relative.parts[0] not in (SCRATCH, FILE, FAILURE_FILE, LEASE_FILE):
+            top = relative.parts[0]  # one that begins with a dot is a draft, of this process or of one that waits
+            if top[0] != "." and top not in (SCRATCH, FILE, FAILURE_FILE, LEASE_FILE) and path.is_file():
                 files[relative.as_posix()] = StoredFile(sha256=hash_file(path), size_bytes=path.stat().st_size)
         return files
 

@@ -75,7 +75,9 @@ class Tracker:
         self._latest.setdefault(key, {}).update(values, step=step)
         if self._target is not None:
             with self._lock:
-                self._steps.setdefault(key, []).append((int(time.time() * 1000), step, dict(values)))
+                kept = self._steps.setdefault(key, [])
+                kept.append((int(time.time() * 1000), step, dict(values)))
+                del kept[:-KEPT_STEPS]
 
     def latest(self) -> dict[str, dict[str, float]]:
         """Return key -> the latest value of each scalar."""

@@ -37,7 +37,7 @@ class Row:
         rank: its place, or None where it is not ranked.
         method: how the network was trained.
         adaptation: the test-time method, or None.
-        axes: other axes of the matrix that it stands at.
+        axes: other axes of the matrix that it stands at, and settings of the test-time method that are not its defaults.
         seeds: how many runs were scored, out of `runs`.
         runs: how many runs the experiment asks for.
         architecture: backbone and head, where known.
@@ -122,17 +122,24 @@ def _build_table(graph: Graph, protocol: dict[str, Any], tasks: list[Task], find
 
 
 def _identify(graph: Graph, task: Task) -> tuple[str, str | None, dict[str, str]]:
-    """Return what tells entries apart: how the network was trained, its test-time method, and axes other than the seed."""
+    """Return what tells entries apart: how the network was trained, its test-time method, and all else but the seed."""
     trained = graph.tasks.get(task.inputs.get("checkpoint", ""))
     method = trained.label if trained is not None else str(getattr(task.settings, "model", None))
-    adaptation = task.settings.method.name if isinstance(task.settings, StreamStage) else None
+    adaptation, tuned = None, {}
+    if isinstance(task.settings, StreamStage):
+        adaptation = task.settings.method.name
+        tuned = {  # else two learning rates of one method would be pooled as if they were seeds
+            f"{adaptation}.{name}": describe(value)
+            for name, value in task.settings.method.model_dump(exclude_defaults=True).items()
+            if value not in task.point.values()
+        }
     named = ("${",) if trained is not None else ()
     axes = {
         axis: describe(value)
         for axis, value in task.point.items()
         if axis != SEED_AXIS and not (named and str(value).startswith(named)) and describe(value) != adaptation
     }
-    return method, adaptation, axes
+    return method, adaptation, axes | tuned
 
 
 def _build_row(graph: Graph, tasks: list[Task], find_record: FindRecord) -> Row:
@@ -198,7 +205,14 @@ def _rank(rows: list[Row], main: str) -> tuple[Row, ...]:
     for index, row in enumerate(ranked):
         tied = bool(result) and value(result[-1]) == value(row)
         result.append(Row(**{**row.__dict__, "rank": result[-1].rank if tied else index + 1}))
-    return (*result, *(row for row in rows if value(row) is None))
+    return (*result, *(_explain(row, main) for row in rows if value(row) is None))
+
+
+def _explain(row: Row, main: str) -> Row:
+    """Give an unranked row a reason where it has none: its runs are there, but a score that ranks them is not."""
+    lacking = sum(score is None for score in row.scores[main].values) if main in row.scores else row.runs
+    reason = row.reason or f"{lacking} of {row.runs} runs have no {main}: a cell that it needs is missing or empty"
+    return Row(**{**row.__dict__, "reason": reason})
 
 
 def _name_table(task: Task) -> str:

@@ -63,12 +63,15 @@ def test_the_file_that_the_other_tests_break_is_right(expand_text: Callable[...,
 @pytest.mark.parametrize(
     ("old", "new", "line"),
     [
-        ("title: errors\n", "titel: errors #!\n", "HERE titel: unknown key 'titel'. Did you mean 'title'? Allowed here: "),
+        (
+            "title: errors\n",
+            "titel: errors #!\n",
+            "HERE titel: unknown key 'titel'. Did you mean 'title'? Allowed here: ",
+        ),
         (
             "    split: train\n",
             "    split: train\n    resizee: [4, 2] #!\n",
-            "HERE datasets.target.resizee: unknown key 'resizee'. Did you mean 'resize'? "
-            "Allowed here: ",
+            "HERE datasets.target.resizee: unknown key 'resizee'. Did you mean 'resize'? Allowed here: ",
         ),
         (
             "      iterations: 10",
@@ -119,7 +122,11 @@ def test_an_unknown_key_is_answered_by_the_closest(refuse: Refuse, old: str, new
 @pytest.mark.parametrize(
     ("old", "new", "line"),
     [
-        ("      name: tent\n", "      name: tennt\n", "stages.weather.method: unknown name 'tennt'. Did you mean 'tent'?"),
+        (
+            "      name: tent\n",
+            "      name: tennt\n",
+            "stages.weather.method: unknown name 'tennt'. Did you mean 'tent'?",
+        ),
         ("      name: tent\n", "", "stages.weather.method: the key 'name' is required and missing"),
     ],
 )
@@ -128,6 +135,11 @@ def test_the_name_that_tells_a_method_is_explained(refuse: Refuse, old: str, new
     lines = refuse(edit(text, ("    method:\n", "    method: #!\n")))
     assert len(lines) == 1
     assert lines[0].startswith(f"HERE {line}")
+
+
+def test_the_keys_of_the_method_named_are_allowed_and_no_others(refuse: Refuse) -> None:
+    text = edit(HEAD + UDA + STREAM, ("      name: tent\n      lr: 1.0e-5", "      name: source\n      lr: 1.0e-5 #!"))
+    assert refuse(text) == ["HERE stages.weather.method.lr: unknown key 'lr'. Allowed here: name."]
 
 
 def test_known_names_of_methods_are_listed_in_order(refuse: Refuse) -> None:
@@ -141,7 +153,10 @@ def test_a_wrong_method_on_an_axis_is_named_by_the_key_that_takes_it(refuse: Ref
     text = edit(
         HEAD + UDA + STREAM,
         ("      name: tent\n      lr: 1.0e-5\n", ""),
-        ("    method:\n    stream", "    matrix: {method: [{name: tent, lrr: 1}]}\n    method: ${matrix.method} #!\n    stream"),
+        (
+            "    method:\n    stream",
+            "    matrix: {method: [{name: tent, lrr: 1}]}\n    method: ${matrix.method} #!\n    stream",
+        ),
     )
     (line,) = refuse(text)
     assert line.startswith("HERE stages.weather.method: unknown key 'lrr'. Did you mean 'lr'?")

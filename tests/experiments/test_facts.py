@@ -1,0 +1,269 @@
+"""Data sets and models are bound to the bytes on disk; what is missing is a problem, and no exception."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from adapt.data.miniature.settings import MiniatureSettings
+from adapt.errors import SpecError
+from experiments.facts import MISSING, WorkspaceFacts, hash_config
+from experiments.graph import expand
+from experiments.load import load_experiment
+from experiments.workspace import Workspace
+
+Write = Callable[..., Path]
+Bind = Callable[..., WorkspaceFacts]
+
+TEXT = """\
+title: facts
+datasets:
+  val: {type: camvid, split: val}
+  train: {type: camvid, split: train}
+models:
+  net: {config: cgnet_small, weights: net.pth}
+  bare: {config: cgnet_small}
+stages:
+  clean: {kind: evaluate, model: bare, dataset: val}
+"""
+
+MINI = """\
+title: miniature
+datasets:
+  val: {type: cityscapes, split: val}
+models:
+  bare: {config: cgnet_small}
+miniature: {seed: 0}
+stages:
+  clean: {kind: evaluate, model: bare, dataset: val}
+"""
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Two CamVid splits in the published layout; fingerprints read names and sizes only."""
+    root = tmp_path / "data"
+    for split, name in (("train", "0001TP_006690"), ("val", "0016E5_07959"), ("val", "0016E5_07961")):
+        for folder in (split, f"{split}annot"):
+            (root / "camvid" / folder).mkdir(parents=True, exist_ok=True)
+            (root / "camvid" / folder / f"{name}.png").write_bytes(b"pixels")
+    return root
+
+
+@pytest.fixture
+def bind(write: Write) -> Bind:
+    def _bind(text: str, workspace: Workspace) -> WorkspaceFacts:
+        return WorkspaceFacts(load_experiment(str(write(text)), "full"), workspace)
+
+    return _bind
+
+
+def fingerprints(bind: Bind, data: Path) -> tuple[str, str]:
+    facts = bind(TEXT, Workspace(data=data))
+    found = facts.bind_dataset("train", True).fingerprint, facts.bind_dataset("val", True).fingerprint
+    assert facts.problems == []
+    return found
+
+
+def test_a_file_that_grows_changes_the_fingerprint_of_its_split_alone(bind: Bind, data: Path) -> None:
+    train, val = fingerprints(bind, data)
+    assert train != val
+    assert (train, val) == fingerprints(bind, data)
+    (data / "camvid" / "valannot" / "0016E5_07961.png").write_bytes(b"more pixels")
+    train_after, val_after = fingerprints(bind, data)
+    assert train_after == train
+    assert val_after != val
+
+
+def test_a_new_frame_changes_the_fingerprint(bind: Bind, data: Path) -> None:
+    train, val = fingerprints(bind, data)
+    for folder in ("train", "trainannot"):
+        (data / "camvid" / folder / "0001TP_006720.png").write_bytes(b"pixels")
+    train_after, val_after = fingerprints(bind, data)
+    assert train_after != train
+    assert val_after == val
+
+
+def test_the_place_and_age_of_data_do_not_matter(bind: Bind, data: Path, tmp_path: Path) -> None:
+    before = fingerprints(bind, data)
+    moved = tmp_path / "elsewhere" / "deeper"
+    shutil.copytree(data, moved)
+    for file in moved.rglob("*.png"):
+        os.utime(file, (0, 0))
+    assert fingerprints(bind, moved) == before
+
+
+def test_a_data_set_is_read_once(bind: Bind, data: Path) -> None:
+    facts = bind(TEXT, Workspace(data=data))
+    before = facts.bind_dataset("val", True)
+    shutil.rmtree(data)
+    assert facts.bind_dataset("val", True) is before
+
+
+def test_a_target_needs_no_labels(bind: Bind, data: Path) -> None:
+    shutil.rmtree(data / "camvid" / "trainannot")
+    facts = bind(TEXT, Workspace(data=data))
+    assert facts.bind_dataset("train", False).fingerprint != MISSING
+    assert facts.problems == []
+    assert facts.bind_dataset("train", True).fingerprint == MISSING
+    assert len(facts.problems) == 1
+
+
+def test_a_missing_root_is_a_problem_with_its_remedy(bind: Bind, tmp_path: Path) -> None:
+    facts = bind(TEXT, Workspace())
+    assert facts.bind_dataset("val", True).fingerprint == MISSING
+    facts.bind_dataset("val", True)
+    assert facts.problems == [
+        "data set 'val': no folder for camvid is configured. Give one folder that holds camvid/ by DATA=/path "
+        "(or --data, SEGSHIFT_DATA), or write `data: {camvid: /path}` in segshift.yaml."
+    ]
+    facts = bind(TEXT, Workspace(data=tmp_path))
+    facts.bind_dataset("val", True)
+    assert facts.problems[0].startswith(f"data set 'val': there is no folder {tmp_path / 'camvid'}. Give one folder")
+
+
+def test_a_damaged_root_is_a_problem_that_names_the_file(bind: Bind, data: Path) -> None:
+    (data / "camvid" / "valannot" / "0016E5_07961.png").unlink()
+    facts = bind(TEXT, Workspace(data=data))
+    assert facts.bind_dataset("val", True).fingerprint == MISSING
+    (problem,) = facts.problems
+    assert problem.startswith("data set 'val': ")
+    assert "0016E5_07961.png" in problem
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "part"),
+    [
+        ("{type: camvid, split: val}", "{type: camvit, split: val}", "'camvit' is no data set type"),
+        ("{type: camvid, split: val}", "{type: camvid, split: vall}", "'vall' is no split of data set type 'camvid'"),
+        ("{type: camvid, split: val}", "{type: camvid, split: val, subset: [0001TQ]}", "'0001TQ' is no subset"),
+    ],
+)
+def test_an_unknown_type_split_or_subset_has_the_line_of_the_data_set(
+    write: Write, data: Path, old: str, new: str, part: str
+) -> None:
+    path = write(TEXT.replace(old, new))
+    loaded = load_experiment(str(path), "full")
+    with pytest.raises(SpecError) as caught:
+        expand(loaded, WorkspaceFacts(loaded, Workspace(data=data)))
+    assert str(caught.value).startswith(f"{path}:3: datasets.val: {part}")
+    assert "The closest is '" in str(caught.value)
+
+
+def test_an_unknown_config_has_the_line_of_the_model(write: Write, data: Path) -> None:
+    path = write(TEXT.replace("bare: {config: cgnet_small}", "bare: {config: cgnet_smal}"))
+    loaded = load_experiment(str(path), "full")
+    with pytest.raises(SpecError) as caught:
+        expand(loaded, WorkspaceFacts(loaded, Workspace(data=data)))
+    assert str(caught.value).startswith(f"{path}:7: models.bare: No model config is called 'cgnet_smal'")
+    assert "cgnet_small" in str(caught.value)
+
+
+def test_a_model_is_bound_to_the_bytes_of_its_weights(bind: Bind, tmp_path: Path) -> None:
+    (tmp_path / "net.pth").write_bytes(b"some weights")
+    facts = bind(TEXT, Workspace(weights=tmp_path))
+    bound = facts.bind_model("net")
+    assert bound.weights_sha256 == hashlib.sha256(b"some weights").hexdigest()
+    assert facts.find_weights("net") == tmp_path / "net.pth"
+    assert facts.find_weights("bare") is None
+    assert facts.bind_model("bare").weights_sha256 is None
+    assert facts.bind_model("bare").config_sha256 == bound.config_sha256
+    assert facts.problems == []
+
+
+def test_missing_weights_are_one_problem(bind: Bind, tmp_path: Path) -> None:
+    facts = bind(TEXT, Workspace(weights=tmp_path))
+    assert facts.bind_model("net").weights_sha256 == MISSING
+    facts.bind_model("net")
+    (problem,) = facts.problems
+    assert problem.startswith(f"model 'net': weight file 'net.pth' was not found (looked in: {tmp_path / 'net.pth'})")
+
+
+# The miniature
+
+
+def miniature_root(bind: Bind, settings: str, store: Path) -> Path:
+    root = bind(MINI.replace("{seed: 0}", settings), Workspace(store=store)).miniature_root
+    assert root is not None
+    return root
+
+
+def test_the_miniature_is_known_by_its_settings_and_needs_no_file(bind: Bind, tmp_path: Path) -> None:
+    facts = bind(MINI, Workspace(store=tmp_path / "store"))
+    root = facts.miniature_root
+    assert root is not None
+    assert root.parent == tmp_path / "store" / "miniature"
+    assert facts.find_root("val") == root / "cityscapes"
+    assert facts.bind_dataset("val", True).fingerprint == f"miniature-{root.name}"
+    assert facts.problems == []
+    assert not (tmp_path / "store").exists()
+
+
+def test_other_settings_are_another_miniature(bind: Bind, tmp_path: Path) -> None:
+    assert miniature_root(bind, "{seed: 0}", tmp_path) == miniature_root(bind, "{}", tmp_path)
+    names = {
+        miniature_root(bind, settings, tmp_path).name
+        for settings in ("{seed: 0}", "{seed: 1}", "{size: [96, 48]}", "{source_train: 3}", "{clip_frames: 1}")
+    }
+    assert len(names) == 5
+    assert miniature_root(bind, "{}", tmp_path).name == miniature_root(bind, "{}", tmp_path / "other").name
+
+
+def test_another_version_is_another_miniature(bind: Bind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = miniature_root(bind, "{}", tmp_path)
+    monkeypatch.setattr("experiments.facts.MINIATURE_VERSION", 99)
+    assert miniature_root(bind, "{}", tmp_path) != before
+    assert MiniatureSettings().seed == 0
+
+
+def test_real_data_is_no_miniature(bind: Bind, data: Path) -> None:
+    facts = bind(TEXT, Workspace(data=data))
+    assert facts.miniature_root is None
+    assert facts.find_root("val") == data / "camvid"
+
+
+def test_a_type_that_the_miniature_lacks_is_refused(bind: Bind) -> None:
+    facts = bind(MINI.replace("cityscapes", "camvid"), Workspace())
+    with pytest.raises(SpecError, match="the miniature holds no data set of type 'camvid'"):
+        facts.bind_dataset("val", True)
+
+
+# Model configurations
+
+
+def sha(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def test_a_config_is_hashed_with_all_that_it_inherits(write: Write) -> None:
+    root, middle, leaf = "a = 1\n", "_base_ = ['../base/root.py']\nb = 2\n", "c = 3\n_base_ = 'own/middle.py'\n"
+    write(root, "base/root.py")
+    write(middle, "own/middle.py")
+    path = write(leaf, "leaf.py")
+    assert hash_config(path) == sha(leaf + sha(middle + sha(root)))
+    write("a = 2\n", "base/root.py")
+    assert hash_config(path) == sha(leaf + sha(middle + sha("a = 2\n")))
+
+
+def test_several_bases_are_hashed_in_their_order(write: Write) -> None:
+    for name in ("x", "y"):
+        write(f"{name} = 1\n", f"{name}.py")
+    leaf = "_base_ = ['./x.py', './y.py']\n"
+    assert hash_config(write(leaf, "leaf.py")) == sha(leaf + sha("x = 1\n") + sha("y = 1\n"))
+
+
+def test_a_config_without_base_is_its_bytes(write: Write) -> None:
+    text = "model = dict(_base_='x.py')  # a key of that name is no base\n"
+    assert hash_config(write(text, "leaf.py")) == sha(text)
+
+
+@pytest.mark.parametrize("text", ["a = (\n", "_base_ = name\n", "_base_ = ['no/such.py']\n"])
+def test_a_config_that_cannot_be_followed_is_refused(write: Write, text: str) -> None:
+    path = write(text, "leaf.py")
+    with pytest.raises(SpecError, match=f"model config {path}"):
+        hash_config(path)

@@ -1,0 +1,175 @@
+"""The file is overruled by the environment and the environment by arguments; what is not there is named."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from adapt.errors import PrerequisiteError, SpecError
+from experiments.workspace import Workspace, load_workspace
+
+Write = Callable[..., Path]
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> dict[str, Path]:
+    made = {name: tmp_path / name for name in ("file", "variable", "argument")}
+    for path in made.values():
+        path.mkdir()
+    return made
+
+
+def write_settings(write: Write, text: str) -> Path:
+    return write(text, "segshift.yaml").parent
+
+
+def test_without_anything_the_defaults_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    workspace = load_workspace(environment={})
+    assert workspace == Workspace(store=tmp_path / "segshift-store")
+    assert (workspace.data, workspace.weights, workspace.tracking_uri, workspace.address) == (None, None, None, None)
+
+
+@pytest.mark.parametrize("source", ["file", "variable", "argument"])
+def test_the_later_source_wins(write: Write, folders: dict[str, Path], source: str) -> None:
+    file = folders["file"]
+    text = f"data: {file}\nstore: {file}/store\ntracking_uri: http://file\naddress: ray://file\n"
+    folder = write_settings(write, text)
+    environment, arguments = {}, {}
+    if source != "file":
+        environment = {
+            "SEGSHIFT_DATA": str(folders["variable"]),
+            "SEGSHIFT_STORE": str(folders["variable"] / "store"),
+            "RAY_ADDRESS": "ray://variable",
+            "MLFLOW_TRACKING_URI": "http://variable",
+        }
+    if source == "argument":
+        arguments = {
+            "data": folders["argument"],
+            "store": folders["argument"] / "store",
+            "address": "ray://argument",
+        }
+    workspace = load_workspace(folder, environment, **arguments)
+    assert workspace.data == folders[source]
+    assert workspace.store == folders[source] / "store"
+    assert workspace.address == f"ray://{source}"
+    assert workspace.tracking_uri == ("http://file" if source == "file" else "http://variable")
+
+
+def test_each_place_is_overruled_on_its_own(write: Write, folders: dict[str, Path]) -> None:
+    folder = write_settings(write, f"data: {folders['file']}\nstore: {folders['file']}\n")
+    workspace = load_workspace(folder, {"SEGSHIFT_STORE": str(folders["variable"]), "SEGSHIFT_DATA": ""})
+    assert (workspace.data, workspace.store) == (folders["file"], folders["variable"])
+
+
+def test_the_real_environment_is_read_by_default(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folders: dict[str, Path]
+) -> None:
+    monkeypatch.setenv("SEGSHIFT_DATA", str(folders["variable"]))
+    assert load_workspace(tmp_path).data == folders["variable"]
+
+
+def test_relative_places_are_made_absolute(write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "d").mkdir()
+    folder = write_settings(write, "data: d\nstore: s\nweights: w\n")
+    workspace = load_workspace(folder, {})
+    assert (workspace.data, workspace.store, workspace.weights) == (tmp_path / "d", tmp_path / "s", tmp_path / "w")
+    folder = write_settings(write, "data: {gta: d}\n")
+    assert load_workspace(folder, {}).data == {"gta": tmp_path / "d"}
+    assert load_workspace(folder, {}, store=Path("argument")).store == tmp_path / "argument"
+
+
+def test_a_tilde_is_the_home_folder(write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    (tmp_path / "home" / "data").mkdir(parents=True)
+    folder = write_settings(write, "data: ~/data\nstore: ~/store\nweights: ~/weights\n")
+    workspace = load_workspace(folder, {})
+    assert workspace.data == tmp_path / "home" / "data"
+    assert workspace.store == tmp_path / "home" / "store"
+    assert workspace.weights == tmp_path / "home" / "weights"
+    folder = write_settings(write, "data: {gta: ~/data}\n")
+    assert load_workspace(folder, {}).find_root("gta") == tmp_path / "home" / "data"
+
+
+def test_an_unknown_key_is_answered_by_the_closest(write: Write) -> None:
+    folder = write_settings(write, "# mine\nstor: x\n")
+    with pytest.raises(SpecError) as caught:
+        load_workspace(folder, {})
+    assert str(caught.value) == (
+        f"{folder / 'segshift.yaml'}:2: stor: unknown key 'stor'. Did you mean 'store'? "
+        "Allowed here: address, data, store, tracking_uri, weights."
+    )
+
+
+def test_an_unknown_data_set_type_is_answered_by_the_closest(write: Write, folders: dict[str, Path]) -> None:
+    folder = write_settings(write, f"data:\n  gta: {folders['file']}\n  cityscape: {folders['file']}\n")
+    with pytest.raises(SpecError) as caught:
+        load_workspace(folder, {})
+    assert str(caught.value).startswith(
+        f"{folder / 'segshift.yaml'}:3: unknown data set type 'cityscape'. Did you mean 'cityscapes'? Known: acdc, "
+    )
+
+
+def test_a_folder_that_is_not_there_is_named(write: Write, tmp_path: Path) -> None:
+    with pytest.raises(PrerequisiteError, match=f"the data folder {tmp_path / 'no'} does not exist"):
+        load_workspace(tmp_path, {"SEGSHIFT_DATA": str(tmp_path / "no")})
+    with pytest.raises(PrerequisiteError, match=r"the data folder .* does not exist"):
+        load_workspace(tmp_path, {}, data=tmp_path / "no")
+    folder = write_settings(write, f"data:\n  gta: {tmp_path / 'no'}\n")
+    with pytest.raises(PrerequisiteError) as caught:
+        load_workspace(folder, {})
+    assert str(caught.value).startswith(
+        f"{folder / 'segshift.yaml'}:2: data.gta: the folder {tmp_path / 'no'} does not"
+    )
+
+
+def test_an_argument_mends_a_wrong_folder_of_the_file(write: Write, folders: dict[str, Path]) -> None:
+    folder = write_settings(write, "data: /no/such/folder\n")
+    assert load_workspace(folder, {}, data=folders["argument"]).data == folders["argument"]
+
+
+def test_roots_are_found_below_one_folder_or_by_name(tmp_path: Path) -> None:
+    (tmp_path / "gta").mkdir()
+    one = Workspace(data=tmp_path)
+    assert one.find_root("gta") == tmp_path / "gta"
+    assert one.find_root("acdc") is None
+    assert one.describe_root("acdc") == f"there is no folder {tmp_path / 'acdc'}"
+    named = Workspace(data={"acdc": tmp_path / "gta"})
+    assert named.find_root("acdc") == tmp_path / "gta"
+    assert named.find_root("gta") is None
+    assert named.describe_root("gta") == "no folder for gta is configured"
+    assert Workspace().find_root("gta") is None
+
+
+def test_weights_are_looked_for_in_three_folders_in_order(tmp_path: Path) -> None:
+    data = tmp_path / "all" / "data"
+    places = [tmp_path / "mine", data / "weights", tmp_path / "all" / "weights"]
+    workspace = Workspace(data=data, weights=places[0])
+    for place in places:
+        place.mkdir(parents=True)
+        (place / "net.pth").write_bytes(b"x")
+    for place in places:
+        assert workspace.find_weights("net.pth") == place / "net.pth"
+        (place / "net.pth").unlink()
+    with pytest.raises(PrerequisiteError) as caught:
+        workspace.find_weights("net.pth")
+    looked = ", ".join(str(place / "net.pth") for place in places)
+    assert f"weight file 'net.pth' was not found (looked in: {looked}). " in str(caught.value)
+    assert "`weights:` in segshift.yaml" in str(caught.value)
+
+
+def test_an_absolute_weight_file_is_taken_as_it_is(tmp_path: Path) -> None:
+    file = tmp_path / "net.pth"
+    file.write_bytes(b"x")
+    assert Workspace().find_weights(str(file)) == file
+    with pytest.raises(PrerequisiteError, match="was not found"):
+        Workspace(weights=tmp_path).find_weights(str(tmp_path / "other.pth"))
+
+
+def test_without_any_folder_that_is_said(tmp_path: Path) -> None:
+    for workspace in (Workspace(), Workspace(data={"gta": tmp_path})):
+        with pytest.raises(PrerequisiteError, match="looked in: nowhere: no folder is configured"):
+            workspace.find_weights("net.pth")

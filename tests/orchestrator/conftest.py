@@ -1,0 +1,228 @@
+"""Tasks, records and graphs made by hand, a clean environment, and one finished tiny sweep that tests copy."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from adapt.data.settings import DatasetSettings
+from experiments.graph import Graph
+from experiments.schema import STAGES, LeaderboardStage
+from experiments.task import BoundDataset, Task
+from orchestrator.execute import Assignment
+from orchestrator.record import Cell, Failure, Network, Record
+from orchestrator.store import Store
+
+TINY = Path(__file__).parent / "tiny.yaml"
+VARIABLES = ("SEGSHIFT_DATA", "SEGSHIFT_STORE", "MLFLOW_TRACKING_URI", "RAY_ADDRESS", "CUDA_VISIBLE_DEVICES")
+
+Confusion = tuple[tuple[int, ...], ...]
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No workspace file, no variable and no signal handler of one test is seen by another."""
+    monkeypatch.chdir(tmp_path)
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "store")
+
+
+def derive_key(name: str) -> str:
+    return hashlib.sha256(name.encode()).hexdigest()[:32]
+
+
+_DEFAULTS: dict[str, dict[str, Any]] = {
+    "train": {"model": "student", "dataset": "source", "training": {}},
+    "evaluate": {"checkpoint": "0" * 32, "dataset": "test"},
+    "benchmark": {"checkpoint": "0" * 32, "dataset": "test"},
+    "stream": {
+        "checkpoint": "0" * 32,
+        "stream": {"kind": "continual", "domains": [{"dataset": "fog"}, {"dataset": "night"}]},
+    },
+}
+
+
+def build_task(
+    stage: str,
+    kind: str = "evaluate",
+    *,
+    point: Mapping[str, Any] | None = None,
+    needs: Task | None = None,
+    label: str | None = None,
+    fingerprint: str = "bytes-1",
+    **settings: Any,
+) -> Task:
+    raw = _DEFAULTS[kind] | {"kind": kind} | ({"checkpoint": needs.key} if needs is not None else {}) | settings
+    validated = STAGES[kind].model_validate(raw)
+    names = {"source": "gta", "test": "cityscapes", "fog": "acdc", "night": "acdc"}
+    if kind == "stream":
+        used = [domain["dataset"] for domain in raw["stream"]["domains"]]
+    else:
+        used = [raw["dataset"]] if kind != "train" else []
+    datasets = {
+        name: BoundDataset(DatasetSettings(type=names.get(name, "cityscapes"), split="val"), fingerprint)
+        for name in used
+    }
+    return Task(
+        key=derive_key(f"{stage} {kind} {sorted((point or {}).items(), key=str)} {fingerprint} {settings}"),
+        stage=stage,
+        kind=kind,
+        point=point or {},
+        settings=validated,
+        datasets=datasets,
+        inputs={"checkpoint": needs.key} if needs is not None else {},
+        resources=validated.resources,
+        label=label or stage,
+    )
+
+
+@pytest.fixture
+def make_task() -> Callable[..., Task]:
+    """Make a task of a kind by hand; further keywords are settings of its stage."""
+    return build_task
+
+
+@pytest.fixture
+def make_graph() -> Callable[..., Graph]:
+    """Make a graph of tasks by hand."""
+
+    def make(*tasks: Task, needs: Sequence[str] = ()) -> Graph:
+        boards = {"leaderboard": LeaderboardStage(kind="leaderboard", needs=tuple(needs))} if needs else {}
+        return Graph("byhand", "full", "A question", {task.key: task for task in tasks}, tasks, boards)
+
+    return make
+
+
+@pytest.fixture
+def make_record() -> Callable[..., Record]:
+    """Make the record of a task by hand: `cells` is name -> (axes, confusion)."""
+
+    def make(
+        task: Task,
+        cells: Mapping[str, tuple[Mapping[str, str | int], Confusion | None]] | None = None,
+        *,
+        failure: str | None = None,
+        **fields: Any,
+    ) -> Record:
+        made = tuple(
+            Cell(name=name, axes=dict(axes), frames=1, confusion=confusion)
+            for name, (axes, confusion) in (cells or {}).items()
+        )
+        return Record(
+            **{
+                "key": task.key,
+                "status": "failed" if failure else "done",
+                "experiment": "byhand",
+                "profile": "full",
+                "stage": task.stage,
+                "label": task.label,
+                "kind": task.kind,
+                "code_version": 1,
+                "point": dict(task.point),
+                "settings": task.settings.model_dump(mode="json"),
+                "chosen": {},
+                "datasets": {},
+                "inputs": dict(task.inputs),
+                "network": Network(
+                    architecture="Toy", parameters=7, checkpoint_sha256=None, trained_by=None, weights=None
+                ),
+                "classes": ("road", "traffic light"),
+                "cells": made,
+                "started_at": "2026-01-01T00:00:00+00:00",
+                "seconds": 1.5,
+                "failure": Failure(kind="ValueError", message=failure, traceback="...") if failure else None,
+                **fields,
+            }
+        )
+
+    return make
+
+
+@pytest.fixture
+def assign() -> Callable[[Task], Assignment]:
+    """Make the assignment of a task that needs no data."""
+    return lambda task: Assignment(task, "byhand", "full", {}, None)
+
+
+@pytest.fixture
+def make_plan() -> Callable[[Graph], Any]:
+    """Make a stand-in for a plan of a graph by hand, whose data and weights are nowhere."""
+
+    def make(graph: Graph) -> Any:
+        facts = SimpleNamespace(
+            find_root=lambda name: None, find_weights=lambda name: None, miniature_root=None, problems=[]
+        )
+        return SimpleNamespace(graph=graph, facts=facts)
+
+    return make
+
+
+@pytest.fixture
+def tiny() -> Path:
+    """The experiment file of a sweep of eight tasks that takes seconds."""
+    return TINY
+
+
+def child_environment() -> dict[str, str]:
+    return {k: v for k, v in os.environ.items() if k not in VARIABLES} | {"OMP_NUM_THREADS": "1", "COLUMNS": "200"}
+
+
+@pytest.fixture
+def start_segshift() -> Callable[..., subprocess.Popen[str]]:
+    """Start the command line in a process of its own."""
+
+    def start(*arguments: str | Path) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "orchestrator.cli.main", *map(str, arguments)]
+        return subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=child_environment()
+        )
+
+    return start
+
+
+def sweep(store: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "orchestrator.cli.main", "sweep", str(TINY), *arguments]
+    return subprocess.run(
+        [*command, "--no-servers", "--store", str(store), "--cpus", "2"],
+        capture_output=True,
+        text=True,
+        env=child_environment(),
+        timeout=280,
+    )
+
+
+@pytest.fixture
+def run_sweep() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Sweep the tiny experiment into a store, in a process of its own, on two cores."""
+    return sweep
+
+
+@pytest.fixture(scope="session")
+def finished_sweep(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """The store of an undisturbed tiny sweep, mirrored to its own MLflow, and how the command ended. Read only."""
+    root = tmp_path_factory.mktemp("finished") / "store"
+    return root, sweep(root)
+
+
+@pytest.fixture
+def finished_store(finished_sweep: tuple[Path, Any], tmp_path: Path) -> Path:
+    """A copy, to be changed, of the store of a finished tiny sweep, with the times of its files."""
+    return Path(shutil.copytree(finished_sweep[0], tmp_path / "copy"))

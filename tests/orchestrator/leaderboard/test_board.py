@@ -1,0 +1,262 @@
+"""Records to tables: ranks, ties, seeds, gaps and protocols, worked by hand."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from experiments.task import Task
+from orchestrator.leaderboard.board import Board, Row, build_board
+from orchestrator.record import Record
+
+PERFECT = ((4, 0), (0, 4))  # mIoU 1
+GOOD = ((3, 1), (1, 3))  # 0.6
+HALF = ((2, 1), (1, 2))  # 2/4 and 2/4: 0.5
+POOR = ((1, 2), (2, 1))  # 0.2
+NOTHING = ((0, 0), (0, 0))  # no pixel counted: no score
+
+
+@pytest.fixture
+def board(make_task, make_graph, make_record) -> Callable[..., Board]:
+    """Build the board of (task, confusion) pairs; a confusion of None is a run without a record."""
+
+    def build(*runs: tuple[Task, Any], trained: tuple[Task, ...] = (), **options: Any) -> Board:
+        records: dict[str, Record] = {
+            task.key: make_record(task, {"clean": ({}, confusion)}) for task, confusion in runs if confusion is not None
+        }
+        graph = make_graph(*trained, *(task for task, _ in runs))
+        return build_board(graph, records.get, options.pop("miniature", False), **options)
+
+    return build
+
+
+@pytest.fixture
+def networks(make_task) -> dict[str, list[Task]]:
+    """Three trained networks of three seeds each."""
+    return {
+        label: [make_task(label, "train", point={"seed": seed}, seed=seed, label=label) for seed in range(3)]
+        for label in ("a", "b", "c")
+    }
+
+
+def evaluate(make_task: Callable[..., Task], trained: Task, **settings: Any) -> Task:
+    point = {**trained.point, "trained": f"${{{trained.stage}.checkpoint}}"}
+    return make_task("clean", point=point, needs=trained, **settings)
+
+
+def test_rows_are_ranked_by_mean_and_ties_share_a_rank(board, networks, make_task) -> None:
+    runs = [(evaluate(make_task, networks[n][0]), c) for n, c in (("a", POOR), ("b", GOOD), ("c", GOOD))]
+    (table,) = board(*runs, trained=tuple(networks[n][0] for n in "abc")).tables
+    assert [(row.rank, row.entry, row.scores["mIoU"].mean) for row in table.rows] == [
+        (1, "b", pytest.approx(0.6)),
+        (1, "c", pytest.approx(0.6)),
+        (3, "a", pytest.approx(0.2)),
+    ]
+    assert table.columns == ("mIoU",)
+    assert table.title == "Clean: cityscapes val"
+
+
+def test_seeds_are_pooled_into_mean_and_sample_deviation(board, networks, make_task) -> None:
+    """1, 0.6, 0.2: mean 0.6; deviations 0.4, 0, -0.4: sample variance 0.32 / 2 = 0.16, std 0.4."""
+    runs = [(evaluate(make_task, t), c) for t, c in zip(networks["a"], (PERFECT, GOOD, POOR), strict=True)]
+    (table,) = board(*runs, trained=tuple(networks["a"])).tables
+    (row,) = table.rows
+    assert (row.seeds, row.runs, row.reason, row.axes) == (3, 3, None, {})
+    assert row.scores["mIoU"].mean == pytest.approx(0.6)
+    assert row.scores["mIoU"].std == pytest.approx(0.4)
+    assert row.scores["mIoU"].values == pytest.approx((1.0, 0.6, 0.2))
+    assert row.keys == tuple(task.key for task, _ in runs)
+    assert (row.architecture, row.parameters) == ("Toy", 7)
+
+
+def test_one_seed_has_no_deviation(board, networks, make_task) -> None:
+    (table,) = board((evaluate(make_task, networks["a"][0]), GOOD), trained=(networks["a"][0],)).tables
+    assert table.rows[0].scores["mIoU"].std is None
+
+
+def test_a_row_with_a_missing_run_is_shown_with_a_reason_and_not_ranked(board, networks, make_task) -> None:
+    runs = [(evaluate(make_task, t), c) for t, c in zip(networks["a"], (PERFECT, None, PERFECT), strict=True)]
+    runs += [(evaluate(make_task, t), POOR) for t in networks["b"]]
+    (table,) = board(*runs, trained=(*networks["a"], *networks["b"])).tables
+    assert [(row.entry, row.rank) for row in table.rows] == [("b", 1), ("a", None)]
+    row = table.rows[1]
+    assert row.reason == "1 of 3 runs have no result"
+    assert (row.seeds, row.runs) == (2, 3)
+    assert row.scores["mIoU"].mean is None
+    assert row.scores["mIoU"].values == (1.0, None, 1.0)
+
+
+def test_a_row_without_any_run_is_still_shown(board, networks, make_task) -> None:
+    runs = [(evaluate(make_task, networks["a"][0]), None)]
+    (table,) = board(*runs, trained=(networks["a"][0],)).tables
+    assert table.columns == ("mIoU",)
+    assert (table.rows[0].rank, table.rows[0].reason) == (None, "1 of 1 runs have no result")
+
+
+def test_a_run_with_a_record_and_no_score_says_why_it_is_not_ranked(board, networks, make_task) -> None:
+    runs = [(evaluate(make_task, networks["a"][0]), NOTHING), (evaluate(make_task, networks["b"][0]), GOOD)]
+    (table,) = board(*runs, trained=(networks["a"][0], networks["b"][0])).tables
+    row = table.rows[1]
+    assert (row.entry, row.rank, row.scores["mIoU"].mean) == ("a", None, None)
+    assert row.reason is not None
+    assert "mIoU" in row.reason
+
+
+@pytest.mark.parametrize(
+    "difference", [{"limit": 5}, {"dataset": "other"}, {"fingerprint": "bytes-2"}], ids=lambda d: next(iter(d))
+)
+def test_two_protocols_never_share_a_table(difference: dict[str, Any], board, networks, make_task) -> None:
+    a, b = networks["a"][0], networks["b"][0]
+    other = evaluate(make_task, b, **difference)
+    if "dataset" in difference:
+        other.datasets["other"] = other.datasets["other"].__class__(
+            other.datasets["other"].settings.model_copy(update={"resize": (32, 16)}), "bytes-1"
+        )
+    made = board((evaluate(make_task, a), GOOD), (other, GOOD), trained=(a, b))
+    assert [[row.entry for row in table.rows] for table in made.tables] == [["a"], ["b"]]
+    first, second = made.tables
+    assert first.protocol != second.protocol
+
+
+def test_equal_protocols_of_two_stages_share_a_table(board, networks, make_task) -> None:
+    a, b = networks["a"][0], networks["b"][0]
+    other = make_task("clean_again", needs=b)
+    (table,) = board((evaluate(make_task, a), GOOD), (other, HALF), trained=(a, b)).tables
+    assert [(row.entry, row.rank) for row in table.rows] == [("a", 1), ("b", 2)]
+
+
+def test_a_task_that_two_stages_share_counts_once(board, networks, make_task) -> None:
+    task = evaluate(make_task, networks["a"][0])
+    (table,) = board((task, GOOD), (task, GOOD), trained=(networks["a"][0],)).tables
+    assert (table.rows[0].seeds, table.rows[0].runs) == (1, 1)
+
+
+def test_only_the_stages_that_the_leaderboard_needs_are_shown(make_task, make_graph, make_record, networks) -> None:
+    a = networks["a"][0]
+    shown, hidden = make_task("clean", needs=a), make_task("extra", needs=a, limit=3)
+    graph = make_graph(a, shown, hidden, needs=["clean"])
+    board = build_board(graph, lambda key: None, miniature=False)
+    assert [table.title for table in board.tables] == ["Clean: cityscapes val"]
+    assert len(build_board(graph, lambda key: None, miniature=False, stages=("clean", "extra")).tables) == 2
+
+
+STREAM = {"kind": "continual", "domains": [{"dataset": "fog"}, {"dataset": "night"}]}
+
+
+def stream_cells(*values: Any) -> dict[str, Any]:
+    names = [(r, d) for r in range(1, len(values) // 2 + 1) for d in ("fog", "night")]
+    return {f"{r}/{d}": ({"round": r, "domain": d}, value) for (r, d), value in zip(names, values, strict=True)}
+
+
+def adapt(make_task: Callable[..., Task], trained: Task, method: dict[str, Any], rounds: int = 1) -> Task:
+    point = {**trained.point, "trained": f"${{{trained.stage}.checkpoint}}", "method": method}
+    return make_task(
+        "weather", "stream", point=point, needs=trained, method=method, stream={**STREAM, "rounds": rounds}
+    )
+
+
+def rows_of(make_graph, trained: Task, records: dict[str, Record], *tasks: Task) -> tuple[Row, ...]:
+    (table,) = build_board(make_graph(trained, *tasks), records.get, miniature=False).tables
+    return table.rows
+
+
+def test_a_stream_shows_mean_drift_and_domains(make_task, make_graph, make_record, networks) -> None:
+    """Fog 1, 1; night 0.6, 0.2: rounds 0.8 and 0.6, mean 0.7, drift -0.2, night 0.4."""
+    task = adapt(make_task, networks["a"][0], {"name": "tent"}, rounds=2)
+    record = make_record(task, stream_cells(PERFECT, GOOD, PERFECT, POOR))
+    (row,) = rows_of(make_graph, networks["a"][0], {task.key: record}, task)
+    assert row.entry == "a + tent"
+    assert {name: score.mean for name, score in row.scores.items()} == {
+        "mean mIoU": pytest.approx(0.7),
+        "drift": pytest.approx(-0.2),
+        "fog": pytest.approx(1.0),
+        "night": pytest.approx(0.4),
+    }
+    assert next(iter(row.scores)) == "mean mIoU"
+
+
+def test_a_stream_of_one_round_shows_no_drift(make_task, make_graph, make_record, networks) -> None:
+    task = adapt(make_task, networks["a"][0], {"name": "tent"})
+    record = make_record(task, stream_cells(PERFECT, GOOD))
+    (row,) = rows_of(make_graph, networks["a"][0], {task.key: record}, task)
+    assert list(row.scores) == ["mean mIoU", "fog", "night"]
+
+
+def test_two_settings_of_one_method_are_two_entries_and_not_two_seeds(
+    make_task, make_graph, make_record, networks
+) -> None:
+    a = networks["a"][0]
+    tasks = [adapt(make_task, a, {"name": "tent", "lr": lr}) for lr in (1e-5, 1e-4)]
+    records = {
+        task.key: make_record(task, stream_cells(value, value)) for task, value in zip(tasks, (GOOD, POOR), strict=True)
+    }
+    rows = rows_of(make_graph, a, records, *tasks)
+    assert [(row.rank, row.seeds, row.scores["mean mIoU"].mean) for row in rows] == [
+        (1, 1, pytest.approx(0.6)),
+        (2, 1, pytest.approx(0.2)),
+    ]
+    assert len({row.entry for row in rows}) == 2
+    assert all("tent" in row.entry for row in rows)
+
+
+def test_methods_are_entries_and_seeds_are_pooled(make_task, make_graph, make_record, networks) -> None:
+    tasks = [adapt(make_task, t, {"name": name}) for t in networks["a"][:2] for name in ("source", "tent")]
+    graph = make_graph(*networks["a"][:2], *tasks)
+    records = {task.key: make_record(task, stream_cells(GOOD, GOOD)) for task in tasks}
+    (table,) = build_board(graph, records.get, miniature=False).tables
+    assert sorted((row.entry, row.seeds) for row in table.rows) == [("a + source", 2), ("a + tent", 2)]
+
+
+def test_other_axes_tell_entries_apart(make_task, make_graph, make_record) -> None:
+    trained = [
+        make_task("a", "train", point={"seed": 0, "lr": lr}, training={"optimizer": {"lr": lr}}) for lr in (0.1, 0.2)
+    ]
+    tasks = [make_task("clean", point=dict(t.point), needs=t) for t in trained]
+    records = {task.key: make_record(task, {"clean": ({}, GOOD)}) for task in tasks}
+    (table,) = build_board(make_graph(*trained, *tasks), records.get, miniature=False).tables
+    assert [row.entry for row in table.rows] == ["a (lr=0.1)", "a (lr=0.2)"]
+
+
+def test_a_benchmark_is_ranked_by_mpc(make_task, make_graph, make_record, networks) -> None:
+    a = networks["a"][0]
+    task = make_task("corruption", "benchmark", point={"seed": 0}, needs=a)
+    cells = {
+        "clean": ({}, PERFECT),
+        "fog/1": ({"corruption": "fog", "severity": 1}, GOOD),
+        "contrast/2": ({"corruption": "contrast", "severity": 2}, POOR),
+    }
+    record = make_record(task, cells, protocol={"cells": [["fog", 1], ["contrast", 2]]})
+    (table,) = build_board(make_graph(a, task), {task.key: record}.get, miniature=False).tables
+    assert table.columns == ("mPC", "rPC", "clean", "fog/1", "contrast/2")
+    assert {n: s.mean for n, s in table.rows[0].scores.items()} == {
+        "mPC": pytest.approx(0.4),
+        "rPC": pytest.approx(0.4),
+        "clean": 1.0,
+        "fog/1": pytest.approx(0.6),
+        "contrast/2": pytest.approx(0.2),
+    }
+    assert table.title == "Corruptions (quick): cityscapes val"
+
+
+def test_an_incomplete_grid_is_shown_and_not_ranked(make_task, make_graph, make_record, networks) -> None:
+    a = networks["a"][0]
+    task = make_task("corruption", "benchmark", point={"seed": 0}, needs=a)
+    cells = {"clean": ({}, PERFECT), "fog/1": ({"corruption": "fog", "severity": 1}, GOOD)}
+    record = make_record(task, cells, protocol={"cells": [["fog", 1], ["contrast", 2]]})
+    (table,) = build_board(make_graph(a, task), {task.key: record}.get, miniature=False).tables
+    (row,) = table.rows
+    assert (row.rank, row.scores["mPC"].mean) == (None, None)
+    assert row.scores["fog/1"].mean == pytest.approx(0.6)
+    assert row.reason is not None
+    assert "mPC" in row.reason
+
+
+def test_a_board_is_plain_json(board, networks, make_task) -> None:
+    made = board((evaluate(make_task, networks["a"][0]), GOOD), trained=(networks["a"][0],), miniature=True)
+    data = json.loads(json.dumps(made.to_json(), allow_nan=False))
+    assert data["miniature"] is True
+    assert math.isclose(data["tables"][0]["rows"][0]["scores"]["mIoU"]["mean"], 0.6)

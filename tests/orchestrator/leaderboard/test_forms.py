@@ -1,0 +1,124 @@
+"""The forms of one board agree with each other and with the numbers it was made of."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from orchestrator.leaderboard.board import Board, Row, Score, Table
+from orchestrator.leaderboard.forms import (
+    MINIATURE_NOTICE,
+    print_board,
+    show_score,
+    to_csv,
+    to_json,
+    to_markdown,
+    write_forms,
+)
+
+
+def build_row(rank: int | None, method: str, mean: float | None, std: float | None = None, **fields) -> Row:
+    scores = {"mIoU": Score(mean, std, (mean,)), "drift": Score(None, None, (None,))}
+    made = {
+        "rank": rank, "method": method, "adaptation": None, "axes": {}, "seeds": 3, "runs": 3, "architecture": "Toy",
+        "parameters": 7, "scores": scores, "reason": None, "keys": ("k",),
+    }  # fmt: skip
+    return Row(**(made | fields))
+
+
+@pytest.fixture
+def board() -> Board:
+    rows = (
+        build_row(1, "daformer", 0.683456789, 0.0123),
+        build_row(2, "source_only", 0.456, adaptation="tent", axes={"lr": "0.1", "crop": "a, b"}),
+        build_row(None, "broken", None, scores={}, seeds=0, runs=2, reason="2 of 2 runs have no result"),
+    )
+    table = Table("Clean: cityscapes val", {"kind": "evaluate"}, ("mIoU", "drift"), rows)
+    return Board("byhand", "mini", "A question", True, (table,))
+
+
+def test_markdown_shows_percent_ranks_gaps_and_reasons(board: Board) -> None:
+    lines = to_markdown(board).splitlines()
+    assert lines[0] == "# byhand (mini profile)"
+    assert "| # | entry | seeds | mIoU | drift |" in lines
+    assert "| 1 | daformer | 3 | 68.3 ± 1.2 | – |" in lines
+    assert "| 2 | source_only + tent (lr=0.1, crop=a, b) | 3 | 45.6 | – |" in lines
+    assert "| – | broken | 0/2 | – | – |" in lines
+    assert "- broken: 2 of 2 runs have no result." in lines
+
+
+def test_csv_and_json_agree(board: Board) -> None:
+    rows = list(csv.DictReader(io.StringIO(to_csv(board))))
+    data = json.loads(to_json(board))
+    (table,) = data["tables"]
+    assert len(rows) == 3 * 2
+    for line in rows:
+        (row,) = [r for r in table["rows"] if r["method"] == line["method"]]
+        score = row["scores"].get(line["score"], {"mean": None, "std": None})
+        for name in ("mean", "std"):
+            expected = score[name]
+            assert (line[name] == "") == (expected is None)
+            assert expected is None or float(line[name]) == pytest.approx(expected, abs=5e-7)
+        assert (line["rank"] or None) == (None if row["rank"] is None else str(row["rank"]))
+        assert (line["adaptation"] or None) == row["adaptation"]
+        assert (int(line["seeds"]), int(line["runs"])) == (row["seeds"], row["runs"])
+        assert (line["reason"] or None) == row["reason"]
+        assert (line["experiment"], line["profile"], line["table"]) == (data["experiment"], "mini", table["title"])
+    assert rows[0]["mean"] == "0.683457"
+    assert rows[2]["axes"] == "lr=0.1;crop=a, b"
+
+
+def test_markdown_and_json_agree(board: Board) -> None:
+    (table,) = json.loads(to_json(board))["tables"]
+    shown = [line.split(" | ") for line in to_markdown(board).splitlines() if line.startswith(("| 1", "| 2", "| –"))]
+    for cells, row in zip(shown, table["rows"], strict=True):
+        mean = row["scores"].get("mIoU", {"mean": None})["mean"]
+        assert cells[3].split(" ± ")[0] == ("–" if mean is None else f"{100 * mean:.1f}")
+
+
+def test_json_holds_null_and_no_nan(board: Board) -> None:
+    text = to_json(board)
+    assert "NaN" not in text
+    assert json.loads(text)["tables"][0]["rows"][2]["rank"] is None
+    bad = Board("b", "full", "t", False, (Table("t", {}, ("mIoU",), (build_row(1, "a", float("nan")),)),))
+    with pytest.raises(ValueError, match="JSON compliant"):
+        to_json(bad)
+
+
+def test_the_miniature_is_named_loudly_and_only_where_it_is_one(board: Board) -> None:
+    real = Board(board.experiment, board.profile, board.title, False, board.tables)
+    for made, count in ((board, 1), (real, 0)):
+        console = Console(record=True, width=200, file=io.StringIO())
+        print_board(made, console)
+        assert to_markdown(made).count(MINIATURE_NOTICE) == count
+        assert console.export_text().count(MINIATURE_NOTICE) == count
+        assert json.loads(to_json(made))["miniature"] is bool(count)
+
+
+def test_the_terminal_shows_the_same_scores(board: Board) -> None:
+    console = Console(record=True, width=200, file=io.StringIO())
+    print_board(board, console)
+    text = console.export_text()
+    assert "68.3 ± 1.2" in text
+    assert "source_only + tent (lr=0.1, crop=a, b)" in text
+    assert "broken: 2 of 2 runs have no result" in text
+
+
+@pytest.mark.parametrize(
+    ("score", "shown"),
+    [(None, "–"), (Score(None, None, ()), "–"), (Score(0.0, None, ()), "0.0"), (Score(0.5, 0.25, ()), "50.0 ± 25.0")],
+)
+def test_a_score_in_percent(score: Score | None, shown: str) -> None:
+    assert show_score(score) == shown
+
+
+def test_files_are_written_whole(board: Board, tmp_path: Path) -> None:
+    files = write_forms(board, tmp_path / "a" / "b")
+    assert [file.name for file in files] == ["leaderboard.md", "leaderboard.csv", "leaderboard.json"]
+    assert [file.read_text() for file in files] == [to_markdown(board), to_csv(board), to_json(board)]
+    assert len(list((tmp_path / "a" / "b").iterdir())) == 3

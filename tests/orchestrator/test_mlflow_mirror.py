@@ -1,0 +1,235 @@
+"""The mirror in a real MLflow on sqlite: runs, tags, metrics, artifacts; nothing twice, and nothing that fails for good."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import socket
+import subprocess
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+from adapt.errors import PrerequisiteError
+from orchestrator import mlflow_server
+from orchestrator.mlflow_mirror import KEY_TAG, PARENT_TAG, MlflowMirror, flatten
+from orchestrator.store import Store
+
+GOOD = ((3, 1), (1, 3))  # mIoU 0.6
+NOTHING = ((5, 0), (0, 0))  # the second class occurs nowhere
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """A store with an MLflow database, made once: it takes seconds."""
+    store = Store(tmp_path_factory.mktemp("mlflow") / "store")
+    store.check_writable()
+    mlflow_server.ready_tracking(mlflow_server.default_uri(store), store)
+    return store
+
+
+@pytest.fixture
+def experiment(request: pytest.FixtureRequest) -> str:
+    return str(request.node.name)
+
+
+@pytest.fixture
+def make_mirror(database: Store, experiment: str) -> Callable[[], MlflowMirror]:
+    def make() -> MlflowMirror:
+        uri, artifacts = mlflow_server.default_uri(database), mlflow_server.artifact_root(database)
+        return MlflowMirror(uri, experiment, "mini", artifacts)
+
+    return make
+
+
+@pytest.fixture
+def client(database: Store) -> MlflowClient:
+    return MlflowClient(tracking_uri=mlflow_server.default_uri(database))
+
+
+@pytest.fixture
+def list_runs(client: MlflowClient, experiment: str) -> Callable[[], tuple[list[Run], list[Run]]]:
+    """Return (parents, children) of the test's experiment."""
+
+    def list_all() -> tuple[list[Run], list[Run]]:
+        found = client.get_experiment_by_name(f"segshift/{experiment}")
+        runs = client.search_runs([found.experiment_id])
+        return [r for r in runs if KEY_TAG not in r.data.tags], [r for r in runs if KEY_TAG in r.data.tags]
+
+    return list_all
+
+
+def test_a_finished_task_is_a_child_run_with_scores_parameters_and_its_record(
+    make_mirror, list_runs, client, make_task, make_record, tmp_path: Path
+) -> None:
+    task = make_task("clean", point={"seed": 2, "trained": {"name": "daformer", "ema": 0.9}}, limit=7)
+    record = make_record(task, {"clean": ({}, NOTHING)}, metrics={"frames_per_second": 12.5, "never": None})
+    make_mirror().finish(record, "clean[seed=2]")
+    (parent,), (run,) = list_runs()
+    assert run.info.run_name == "clean[seed=2]"
+    assert run.info.status == "FINISHED"
+    assert run.data.tags[PARENT_TAG] == parent.info.run_id
+    assert parent.data.tags["segshift.profile"] == "mini"
+    assert run.data.tags[KEY_TAG] == task.key
+    assert run.data.tags["segshift.status"] == "done"
+    assert run.data.metrics == {"miou": 1.0, "iou/road": 1.0, "frames_per_second": 12.5, "seconds": 1.5}
+    missing = {name for name in run.data.tags if name.startswith("segshift.missing/")}
+    assert missing == {"segshift.missing/iou/traffic light", "segshift.missing/never"}
+    assert run.data.params["limit"] == "7"
+    assert run.data.params["point.seed"] == "2"
+    assert run.data.params["point.trained.ema"] == "0.9"
+    file = client.download_artifacts(run.info.run_id, "record.json", str(tmp_path))
+    assert json.loads(Path(file).read_text()) == record.model_dump(mode="json")
+
+
+def test_a_failed_task_is_a_failed_run_with_its_reason(make_mirror, list_runs, make_task, make_record) -> None:
+    make_mirror().finish(make_record(make_task("clean"), failure="loss is nan at step 3"), "clean")
+    _, (run,) = list_runs()
+    assert run.info.status == "FAILED"
+    assert run.data.tags["segshift.failure"] == "loss is nan at step 3"
+    assert run.data.tags["segshift.status"] == "failed"
+
+
+def test_live_scalars_keep_step_and_time_and_leave_out_what_is_not_finite(
+    make_mirror, list_runs, client, make_task
+) -> None:
+    task = make_task("source_only", "train")
+    steps = [(1000 + i, i, {"loss": 1.0 / i, "odd": math.nan}) for i in (1, 2, 3)]
+    make_mirror().log_steps(task.key, "source_only", steps)
+    _, (run,) = list_runs()
+    assert run.info.status == "RUNNING"
+    history = client.get_metric_history(run.info.run_id, "live/loss")
+    assert [(m.timestamp, m.step, m.value) for m in history] == [(1001, 1, 1.0), (1002, 2, 0.5), (1003, 3, 1 / 3)]
+    assert client.get_metric_history(run.info.run_id, "live/odd") == []
+
+
+def test_more_steps_than_one_call_takes_all_arrive(make_mirror, list_runs, client, make_task) -> None:
+    task = make_task("source_only", "train")
+    make_mirror().log_steps(task.key, "source_only", [(i, i, {"loss": float(i)}) for i in range(1203)])
+    _, (run,) = list_runs()
+    assert len(client.get_metric_history(run.info.run_id, "live/loss")) == 1203
+
+
+def test_a_second_mirror_finds_the_runs_of_the_first(make_mirror, list_runs, make_task, make_record) -> None:
+    task, other = make_task("clean"), make_task("clean", limit=1)
+    first = make_mirror()
+    first.log_steps(task.key, "clean", [(1, 1, {"loss": 1.0})])
+    second = make_mirror()
+    second.finish(make_record(task, {"clean": ({}, GOOD)}), "clean")
+    second.finish(make_record(other, {"clean": ({}, GOOD)}), "clean")
+    make_mirror().finish(make_record(other, {"clean": ({}, GOOD)}), "clean")
+    parents, children = list_runs()
+    assert len(parents) == 1
+    assert sorted(run.data.tags[KEY_TAG] for run in children) == sorted([task.key, other.key])
+    (run,) = [run for run in children if run.data.tags[KEY_TAG] == task.key]
+    assert run.data.metrics["live/loss"] == 1.0
+    assert run.data.metrics["miou"] == pytest.approx(0.6)
+
+
+def test_a_task_that_failed_and_then_succeeded_is_one_finished_run(
+    make_mirror, list_runs, make_task, make_record
+) -> None:
+    task = make_task("clean")
+    make_mirror().finish(make_record(task, failure="no luck"), "clean")
+    make_mirror().finish(make_record(task, {"clean": ({}, GOOD)}, point={"seed": 1}), "clean")
+    _, (run,) = list_runs()
+    assert run.info.status == "FINISHED"
+    assert run.data.tags["segshift.status"] == "done"
+    assert run.data.metrics["miou"] == pytest.approx(0.6)
+    assert "segshift.failure" not in run.data.tags
+
+
+def test_long_settings_are_cut_and_many_arrive(make_mirror, list_runs, make_task, make_record) -> None:
+    settings: dict[str, Any] = {"long": "x" * 7000} | {f"k{i}": i for i in range(150)}
+    make_mirror().finish(make_record(make_task("clean"), {"clean": ({}, GOOD)}, settings=settings), "clean")
+    _, (run,) = list_runs()
+    assert run.data.params["long"] == "x" * 500
+    assert run.data.params["k149"] == "149"
+
+
+def test_the_parent_ends_with_the_sweep(make_mirror, list_runs) -> None:
+    mirror = make_mirror()
+    assert list_runs()[0][0].info.status == "RUNNING"
+    mirror.finish_parent("FAILED")
+    assert list_runs()[0][0].info.status == "FAILED"
+
+
+def test_settings_are_flattened_to_dotted_keys() -> None:
+    nested = {"a": 1, "b": {"c": None, "d": {"e": [1, 2]}}, "empty": {}}
+    assert flatten(nested) == {"a": "1", "b.c": "None", "b.d.e": "[1, 2]"}
+
+
+# The server and the database
+
+
+@pytest.fixture
+def closed_port() -> int:
+    return mlflow_server.find_free_port(52300)
+
+
+def test_a_server_that_does_not_answer_is_refused_with_what_to_do(closed_port: int, store: Store) -> None:
+    with pytest.raises(PrerequisiteError, match=r"does not answer .*Connection refused.*--no-mlflow"):
+        mlflow_server.ready_tracking(f"http://127.0.0.1:{closed_port}", store)
+
+
+def test_a_mirror_of_a_server_that_is_away_says_so(closed_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(PrerequisiteError, match="does not answer"):
+        MlflowMirror(f"http://127.0.0.1:{closed_port}", "e", "mini", None)
+
+
+def test_a_database_that_cannot_be_made_is_refused_with_what_to_do(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(command: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
+        assert command[1:5] == ["-m", "mlflow", "db", "upgrade"]
+        return subprocess.CompletedProcess(command, 1, "", "Traceback ...\ndisk I/O error\n")
+
+    monkeypatch.setattr(subprocess, "run", fail)
+    with pytest.raises(PrerequisiteError, match=r"could not make its database .*: disk I/O error\. Try --no-mlflow"):
+        mlflow_server.ready_tracking(mlflow_server.default_uri(store), store)
+    assert not (store.root / "mlflow" / "mlflow.db").exists()
+
+
+def test_a_database_that_is_there_is_left_alone(database: Store) -> None:
+    file = database.root / "mlflow" / "mlflow.db"
+    before = file.stat().st_mtime_ns
+    mlflow_server.ready_tracking(mlflow_server.default_uri(database), database)
+    assert file.stat().st_mtime_ns == before
+    assert not list(file.parent.glob("*draft*"))
+
+
+def test_a_taken_port_is_passed_over(closed_port: int) -> None:
+    with socket.socket() as taken:
+        taken.bind((mlflow_server.HOST, closed_port))
+        taken.listen()
+        assert mlflow_server.find_free_port(closed_port) > closed_port
+
+
+@pytest.mark.slow
+def test_the_background_server_answers_and_ends_with_its_body(database: Store) -> None:
+    with mlflow_server.background_server(database) as address:
+        for _ in range(600):
+            try:
+                with urllib.request.urlopen(f"{address}/health", timeout=5) as answer:
+                    assert answer.status == 200
+                    break
+            except OSError:
+                time.sleep(0.1)
+        else:
+            pytest.fail((database.root / "mlflow" / "server.log").read_text())
+        mlflow_server.ready_tracking(address, database)
+    with pytest.raises(PrerequisiteError):
+        mlflow_server.ready_tracking(address, database)
+
+
+def test_telemetry_is_off(make_mirror) -> None:
+    make_mirror()
+    assert os.environ["MLFLOW_DISABLE_TELEMETRY"] == "true"

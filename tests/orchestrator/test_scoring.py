@@ -1,0 +1,145 @@
+"""Scores from cells: every number worked by hand from 2 x 2 counts."""
+
+from __future__ import annotations
+
+import pytest
+
+from orchestrator.scoring import score_cell, score_record
+
+# rows = label, columns = prediction; IoU = diagonal / (row + column - diagonal)
+PERFECT = ((4, 0), (0, 4))  # 4/4 and 4/4: 1
+GOOD = ((3, 1), (1, 3))  # 3/5 and 3/5: 0.6
+POOR = ((1, 2), (2, 1))  # 1/5 and 1/5: 0.2
+UNEQUAL = ((1, 1), (0, 3))  # 1/2 and 3/4: 0.625
+ABSENT = ((5, 0), (0, 0))  # 5/5, and a class that occurs nowhere and does not count: 1
+EMPTY = ((0, 0), (0, 0))  # no pixel: none
+
+
+@pytest.mark.parametrize(
+    ("confusion", "miou"),
+    [(PERFECT, 1.0), (GOOD, 0.6), (POOR, 0.2), (UNEQUAL, 0.625), (ABSENT, 1.0), (EMPTY, None), (None, None)],
+)
+def test_miou_of_a_cell(confusion, miou: float | None, make_task, make_record) -> None:
+    (cell,) = make_record(make_task("clean"), {"clean": ({}, confusion)}).cells
+    assert score_cell(cell) == (None if miou is None else pytest.approx(miou))
+
+
+def test_an_evaluation_has_miou_and_the_iou_of_each_class(make_task, make_record) -> None:
+    record = make_record(make_task("clean"), {"clean": ({}, UNEQUAL)})
+    assert score_record(record) == {"miou": 0.625, "iou/road": 0.5, "iou/traffic light": 0.75}
+
+
+def test_a_class_that_occurs_nowhere_has_no_iou(make_task, make_record) -> None:
+    record = make_record(make_task("clean"), {"clean": ({}, ABSENT)})
+    assert score_record(record) == {"miou": 1.0, "iou/road": 1.0, "iou/traffic light": None}
+
+
+def test_a_failed_task_and_a_training_stage_have_no_scores(make_task, make_record) -> None:
+    cells = {"clean": ({}, GOOD)}
+    assert score_record(make_record(make_task("clean"), cells, failure="no luck")) == {}
+    assert score_record(make_record(make_task("source_only", "train"), cells)) == {}
+
+
+def test_a_missing_evaluation_is_none_and_not_zero(make_task, make_record) -> None:
+    assert score_record(make_record(make_task("clean"), {"clean": ({}, None)})) == {"miou": None}
+
+
+GRID = [["fog", 1], ["fog", 2], ["brightness", 1]]
+
+
+def grid_cells(**changes):
+    cells = {
+        "clean": ({}, PERFECT),
+        "fog/1": ({"corruption": "fog", "severity": 1}, GOOD),
+        "fog/2": ({"corruption": "fog", "severity": 2}, POOR),
+        "brightness/1": ({"corruption": "brightness", "severity": 1}, PERFECT),
+    }
+    return cells | changes
+
+
+def test_mpc_weighs_corruptions_and_not_cells(make_task, make_record) -> None:
+    """Fog: (0.6 + 0.2) / 2 = 0.4; brightness: 1; mPC = (0.4 + 1) / 2 = 0.7, not the mean 0.6 of the three cells."""
+    record = make_record(make_task("corruption", "benchmark"), grid_cells(), protocol={"cells": GRID})
+    scores = score_record(record)
+    assert scores["mpc"] == pytest.approx(0.7)
+    assert scores["rpc"] == pytest.approx(0.7)
+    assert scores["clean_miou"] == 1.0
+    assert scores["miou/fog/1"] == pytest.approx(0.6)
+    assert "miou/clean" not in scores
+
+
+def test_rpc_is_relative_to_the_clean_score(make_task, make_record) -> None:
+    """Clean 0.6: rPC = 0.7 / 0.6 = 7/6."""
+    cells = grid_cells(clean=({}, GOOD))
+    record = make_record(make_task("corruption", "benchmark"), cells, protocol={"cells": GRID})
+    assert score_record(record)["rpc"] == pytest.approx(7 / 6)
+
+
+def test_corruptions_that_move_pixels_are_left_out_of_the_fixed_mean(make_task, make_record) -> None:
+    """Elastic transform moves pixels under their labels: mPC = (1 + 0.2) / 2, without it 1."""
+    cells = {
+        "clean": ({}, PERFECT),
+        "brightness/1": ({"corruption": "brightness", "severity": 1}, PERFECT),
+        "elastic_transform/1": ({"corruption": "elastic_transform", "severity": 1}, POOR),
+    }
+    protocol = {"cells": [["brightness", 1], ["elastic_transform", 1]]}
+    scores = score_record(make_record(make_task("corruption", "benchmark"), cells, protocol=protocol))
+    assert scores["mpc"] == pytest.approx(0.6)
+    assert scores["mpc_fixed_pixels"] == pytest.approx(1.0)
+
+
+def test_an_incomplete_grid_has_no_mean(make_task, make_record) -> None:
+    task = make_task("corruption", "benchmark")
+    missing = {name: cell for name, cell in grid_cells().items() if name != "fog/2"}
+    empty = grid_cells(**{"fog/2": ({"corruption": "fog", "severity": 2}, None)})
+    for cells in (missing, empty):
+        scores = score_record(make_record(task, cells, protocol={"cells": GRID}))
+        assert (scores["mpc"], scores["rpc"], scores["mpc_fixed_pixels"]) == (None, None, None)
+        assert scores["miou/fog/1"] == pytest.approx(0.6)
+
+
+def test_a_grid_without_a_clean_score_has_no_relative_one(make_task, make_record) -> None:
+    task = make_task("corruption", "benchmark")
+    for clean in (None, ((0, 4), (4, 0))):  # none, and 0: a division by it says nothing
+        scores = score_record(make_record(task, grid_cells(clean=({}, clean)), protocol={"cells": GRID}))
+        assert scores["rpc"] is None
+        assert scores["mpc"] == pytest.approx(0.7)
+
+
+def stream_cells(*values):
+    names = [("1/fog", 1, "fog"), ("1/night", 1, "night"), ("2/fog", 2, "fog"), ("2/night", 2, "night")]
+    return {
+        name: ({"round": round_, "domain": domain}, value)
+        for (name, round_, domain), value in zip(names, values, strict=False)
+    }
+
+
+def test_a_stream_has_the_mean_of_its_rounds_and_their_drift(make_task, make_record) -> None:
+    """Round 1: (1 + 0.6) / 2 = 0.8; round 2: (1 + 0.2) / 2 = 0.6; mean 0.7, drift -0.2."""
+    record = make_record(make_task("weather", "stream"), stream_cells(PERFECT, GOOD, PERFECT, POOR))
+    assert score_record(record) == {
+        "mean_miou": pytest.approx(0.7),
+        "drift": pytest.approx(-0.2),
+        "miou/1/fog": 1.0,
+        "miou/1/night": pytest.approx(0.6),
+        "miou/2/fog": 1.0,
+        "miou/2/night": pytest.approx(0.2),
+    }
+
+
+def test_a_stream_of_one_round_has_no_drift(make_task, make_record) -> None:
+    scores = score_record(make_record(make_task("weather", "stream"), stream_cells(PERFECT, GOOD)))
+    assert scores["drift"] is None
+    assert scores["mean_miou"] == pytest.approx(0.8)
+
+
+def test_a_gap_in_a_stream_is_not_averaged_over(make_task, make_record) -> None:
+    scores = score_record(make_record(make_task("weather", "stream"), stream_cells(PERFECT, EMPTY)))
+    assert scores["mean_miou"] is None
+    scores = score_record(make_record(make_task("weather", "stream"), stream_cells(PERFECT, None)))
+    assert scores["mean_miou"] is None
+
+
+def test_names_are_spelt_in_what_mlflow_allows(make_task, make_record) -> None:
+    cells = {"1/a@b=c": ({"round": 1, "domain": "a@b=c"}, GOOD)}
+    assert "miou/1/a_b_c" in score_record(make_record(make_task("weather", "stream"), cells))

@@ -1,0 +1,169 @@
+"""The store: the record is the commit mark, writes are whole or absent, damage is noticed, a bad store refused early."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import pickle
+import shutil
+from collections import namedtuple
+from pathlib import Path
+
+import pytest
+
+from adapt.errors import PrerequisiteError, TaskError
+from orchestrator.record import StoredFile
+from orchestrator.store import Store, write_atomically
+
+ABC = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # sha256 of "abc", FIPS 180-2 appendix B.1
+
+
+def fill(store: Store, key: str, files: dict[str, str]) -> None:
+    for name, text in files.items():
+        path = store.folder(key) / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+
+def test_only_a_record_makes_a_task_done(store: Store, make_task, make_record) -> None:
+    task = make_task("clean")
+    assert store.list_done() == set()
+    fill(store, task.key, {"checkpoint.pth": "abc", "failure.json": "{}", "lease.json": "{}"})
+    assert not store.is_done(task.key)
+    assert store.list_done() == set()
+    store.commit(make_record(task))
+    assert store.is_done(task.key)
+    assert store.list_done() == {task.key}
+    assert store.read(task.key) == make_record(task)
+
+
+def test_a_commit_takes_scratch_and_old_failure_away(store: Store, make_task, make_record) -> None:
+    task = make_task("clean")
+    store.write_failure(make_record(task, failure="no luck"))
+    failure = store.read_failure(task.key)
+    assert failure is not None
+    assert failure.failure is not None
+    assert failure.failure.message == "no luck"
+    fill(store, task.key, {"work/iter_2.pth": "x", "kept.txt": "abc"})
+    store.commit(make_record(task))
+    assert store.read_failure(task.key) is None
+    assert sorted(os.listdir(store.folder(task.key))) == ["kept.txt", "record.json"]
+
+
+def test_the_record_is_the_last_thing_written(
+    store: Store, make_task, make_record, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the moment the commit mark appears, everything else is there; scratch goes only afterwards."""
+    task = make_task("clean")
+    fill(store, task.key, {"work/iter_2.pth": "x"})
+    seen: list[bool] = []
+    remove = shutil.rmtree
+    monkeypatch.setattr(shutil, "rmtree", lambda path, **k: (seen.append(store.is_done(task.key)), remove(path, **k)))
+    store.commit(make_record(task))
+    assert seen == [True]
+
+
+def test_files_are_listed_with_hash_and_size_and_without_the_stores_own(store: Store) -> None:
+    fill(
+        store,
+        "k",
+        {
+            "checkpoint.pth": "abc",
+            "pictures/a.txt": "",
+            "work/iter_2.pth": "x",
+            "lease.json": "{}",
+            "failure.json": "{}",
+            # what a waiting process or a crash between write and rename may leave for a moment or for good
+            ".lease.json.0a1b": "{}",
+            ".record.json.0a1b": "{",
+        },
+    )
+    empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+    assert store.list_files("k") == {
+        "checkpoint.pth": StoredFile(sha256=ABC, size_bytes=3),
+        "pictures/a.txt": StoredFile(sha256=empty, size_bytes=0),
+    }
+
+
+def test_changed_or_lost_bytes_are_noticed_and_the_remedy_named(store: Store, make_task, make_record) -> None:
+    task = make_task("clean")
+    fill(store, task.key, {"checkpoint.pth": "abc"})
+    store.commit(make_record(task, files={"checkpoint.pth": StoredFile(sha256=ABC, size_bytes=3)}))
+    path = store.folder(task.key) / "checkpoint.pth"
+    assert store.verified_file(task.key, "checkpoint.pth") == path
+    path.write_text("abd")
+    with pytest.raises(TaskError, match=rf"Remove the folder {store.folder(task.key)} and run the same command again"):
+        store.verified_file(task.key, "checkpoint.pth")
+    path.unlink()
+    with pytest.raises(TaskError, match="missing or its bytes are not those"):
+        store.verified_file(task.key, "checkpoint.pth")
+    path.write_text("abc")
+    with pytest.raises(TaskError):
+        store.verified_file(task.key, "never_recorded.txt")
+
+
+def test_an_atomic_write_that_fails_keeps_the_old_file_and_no_draft(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "a.json"
+    write_atomically(file, "old")
+
+    def fail(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OSError, match="No space left"):
+        write_atomically(file, "new")
+    assert file.read_text() == "old"
+    assert os.listdir(tmp_path) == ["a.json"]
+
+
+def test_a_writable_store_is_accepted_and_says_what_it_is(store: Store) -> None:
+    store.check_writable()
+    assert "segshift" in (store.root / "segshift-store.txt").read_text()
+
+
+def test_a_store_that_cannot_be_written_is_refused_with_a_remedy(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: object, **keywords: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(PrerequisiteError, match=r"cannot be written \(Permission denied\)\. Give another .*--store"):
+        store.check_writable()
+
+
+def test_a_store_that_is_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(PrerequisiteError, match="--store or SEGSHIFT_STORE"):
+        Store(tmp_path / "file").check_writable()
+
+
+def test_a_full_disk_is_refused_before_the_start(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(2**40, 2**40 - 2**20, 2**20))
+    with pytest.raises(
+        PrerequisiteError, match=r"has 1 MiB left, and a sweep needs at least 200\. Free some, or .*--store"
+    ):
+        store.check_writable()
+
+
+def test_a_truncated_record_counts_as_there_but_cannot_be_read(store: Store, make_task, make_record) -> None:
+    task = make_task("clean")
+    fill(store, task.key, {"checkpoint.pth": "abc"})
+    store.commit(make_record(task))
+    file = store.folder(task.key) / "record.json"
+    file.write_text(file.read_text()[:100])
+    with pytest.raises(PrerequisiteError, match="Remove its folder to have the task run again"):
+        store.read(task.key)
+
+
+def test_the_lease_is_held_while_working_and_gone_after(store: Store) -> None:
+    with store.working_on("k") as ours:
+        assert ours
+        assert json.loads(store.lease_file("k").read_text())["pid"] == os.getpid()
+    assert not store.lease_file("k").exists()
+
+
+def test_a_store_travels_to_workers_as_its_folder(store: Store) -> None:
+    assert pickle.loads(pickle.dumps(store)).root == store.root

@@ -1,0 +1,170 @@
+"""The tracker: while MLflow is away nothing is lost and nothing waits; what came in is sent when it is back."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from orchestrator import mlflow_mirror, tracker
+from orchestrator.store import Store
+from orchestrator.tracker import MirrorTarget, Tracker
+
+TARGET = MirrorTarget("http://127.0.0.1:1", "byhand", "mini", None)
+DEADLINE_S = 30
+
+
+class FakeMirror:
+    """An MLflow that can be away: `away` is set by the test, `failed` by the first call that finds it so."""
+
+    away = threading.Event()
+    failed = threading.Event()
+    arrived = threading.Event()
+    sent: list[tuple[str, Any]] = []
+    made = 0
+
+    def __init__(self, *target: object) -> None:
+        self.check()
+        type(self).made += 1
+
+    def check(self) -> None:
+        if self.away.is_set():
+            self.failed.set()
+            raise ConnectionError("server away\nsecond line")
+
+    def log_steps(self, key: str, name: str, steps: list[tuple[int, int, dict[str, float]]]) -> None:
+        self.check()
+        self.sent += [(key, (step, values)) for _, step, values in steps]
+        self.arrived.set()
+
+    def finish(self, record: Any, name: str) -> None:
+        self.check()
+        self.sent.append((record.key, record.status))
+        self.arrived.set()
+
+    def finish_parent(self, status: str) -> None:
+        self.check()
+        self.sent.append(("parent", status))
+
+
+@pytest.fixture
+def mirror(monkeypatch: pytest.MonkeyPatch) -> type[FakeMirror]:
+    for event in (FakeMirror.away, FakeMirror.failed, FakeMirror.arrived):
+        event.clear()
+    FakeMirror.sent, FakeMirror.made = [], 0
+    monkeypatch.setattr(mlflow_mirror, "MlflowMirror", FakeMirror)
+    monkeypatch.setattr(tracker, "FLUSH_S", 0.01)
+    return FakeMirror
+
+
+@pytest.fixture
+def finished(store: Store, make_task, make_record) -> Callable[..., Any]:
+    """Leave the record of a task in the store; return the task."""
+
+    def finish(stage: str, failure: str | None = None) -> Any:
+        task = make_task(stage)
+        store.folder(task.key).mkdir(parents=True)
+        record = make_record(task, {"clean": ({}, ((1, 0), (0, 1)))}, failure=failure)
+        (store.write_failure if failure else store.commit)(record)
+        return task
+
+    return finish
+
+
+def test_steps_and_records_arrive_in_order_and_the_parent_ends_last(mirror, store: Store, finished) -> None:
+    task, bad = finished("clean"), finished("bad", failure="no luck")
+    made = Tracker(TARGET, store)
+    for step in range(3):
+        made.report(task.key, task.name, step, {"loss": float(step)})
+    made.finish(task.key, task.name)
+    made.finish(bad.key, bad.name)
+    assert made.close("FAILED") is None
+    assert mirror.sent == [
+        (task.key, (0, {"loss": 0.0})),
+        (task.key, (1, {"loss": 1.0})),
+        (task.key, (2, {"loss": 2.0})),
+        (task.key, "done"),
+        (bad.key, "failed"),
+        ("parent", "FAILED"),
+    ]
+    assert mirror.made == 1
+
+
+def test_what_is_mirrored_is_marked_and_a_failure_is_not(mirror, store: Store, finished) -> None:
+    task, bad = finished("clean"), finished("bad", failure="no luck")
+    made = Tracker(TARGET, store)
+    for each in (task, bad):
+        made.finish(each.key, each.name)
+    made.close("FAILED")
+    assert [mark.name for mark in TARGET.marks(store).iterdir()] == [task.key]
+    assert TARGET.has_all([task.key], store)
+    assert not TARGET.has_all([task.key, bad.key], store)
+    assert not MirrorTarget("http://127.0.0.1:2", "byhand", "mini", None).has_all([task.key], store)
+
+
+@pytest.mark.parametrize("connected", [False, True])
+def test_an_outage_loses_nothing_and_is_caught_up(connected: bool, mirror, store: Store, finished) -> None:
+    task = finished("clean")
+    made = Tracker(TARGET, store)
+    expected = []
+    if connected:  # away in the middle, and not from the start
+        made.report(task.key, task.name, 0, {"loss": 0.5})
+        expected.append((task.key, (0, {"loss": 0.5})))
+        assert mirror.arrived.wait(DEADLINE_S)
+    mirror.away.set()
+    made.report(task.key, task.name, 1, {"loss": 1.0})
+    assert mirror.failed.wait(DEADLINE_S)
+    made.report(task.key, task.name, 2, {"loss": 2.0})
+    made.finish(task.key, task.name)
+    mirror.failed.clear()
+    assert mirror.failed.wait(DEADLINE_S), "it does not try again"
+    assert mirror.sent == expected
+    mirror.away.clear()
+    assert made.close("FINISHED") is None
+    assert mirror.sent == [
+        *expected, (task.key, (1, {"loss": 1.0})), (task.key, (2, {"loss": 2.0})), (task.key, "done"),
+        ("parent", "FINISHED"),
+    ]  # fmt: skip
+
+
+def test_an_outage_to_the_end_is_reported_in_one_line_and_leaves_no_mark(mirror, store: Store, finished) -> None:
+    task = finished("clean")
+    mirror.away.set()
+    made = Tracker(TARGET, store)
+    made.finish(task.key, task.name)
+    assert made.close("FINISHED") == "server away"
+    assert not TARGET.has_all([task.key], store)
+
+
+def test_a_long_outage_keeps_the_newest_steps(mirror, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tracker, "KEPT_STEPS", 3)
+    mirror.away.set()
+    made = Tracker(TARGET, store)
+    for step in range(10):
+        made.report("k", "clean", step, {})
+    assert mirror.failed.wait(DEADLINE_S)
+    mirror.away.clear()
+    made.close("FINISHED")
+    assert mirror.sent == [*(("k", (step, {})) for step in (7, 8, 9)), ("parent", "FINISHED")]
+
+
+def test_the_latest_scalars_are_those_of_running_tasks(store: Store, finished) -> None:
+    task = finished("clean")
+    made = Tracker(None, store)
+    made.report(task.key, task.name, 1, {"loss": 2.0, "q": 0.1})
+    made.report(task.key, task.name, 2, {"loss": 1.0})
+    assert made.latest() == {task.key: {"loss": 1.0, "q": 0.1, "step": 2}}
+    made.finish(task.key, task.name)
+    assert made.latest() == {}
+    assert made.close("FINISHED") is None
+
+
+def test_without_a_target_nothing_is_mirrored(mirror, store: Store, finished) -> None:
+    task = finished("clean")
+    made = Tracker(None, store)
+    made.report(task.key, task.name, 1, {"loss": 2.0})
+    made.finish(task.key, task.name)
+    assert made.close("FINISHED") is None
+    assert mirror.made == 0
