@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
+import zipfile
 from pathlib import Path
 
 from adapt.data.catalog import check_selection
@@ -70,7 +71,9 @@ class WorkspaceFacts:
             weights_sha256 = None
             try:
                 weights = self.find_weights(name)
-                weights_sha256 = hash_file(weights) if weights else None
+                if weights is not None:
+                    _require_whole(weights)
+                    weights_sha256 = hash_file(weights)
             except PrerequisiteError as error:
                 weights_sha256 = MISSING
                 self.problems.append(f"model '{name}': {error}")
@@ -101,6 +104,14 @@ class WorkspaceFacts:
         except PrerequisiteError as error:
             self.problems.append(f"data set '{name}': {error}")
             return MISSING
+
+
+def _require_whole(weights: Path) -> None:
+    """Refuse a checkpoint that is plainly cut short: torch writes zip files, whose directory stands at their end."""
+    with weights.open("rb") as file:
+        start = file.read(2)
+    if not start or (start == b"PK" and not zipfile.is_zipfile(weights)):
+        raise PrerequisiteError(f"the weight file {weights} is damaged or cut short. Download or copy it again.")
 
 
 def hash_config(path: Path) -> str:

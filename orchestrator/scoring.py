@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adapt.scores.confusion import iou_per_class, mean_iou
-from adapt.scores.robustness import mean_corrupted, relative_corrupted
+from adapt.scores.robustness import generalization_ability, mean_corrupted, relative_corrupted
 from adapt.tta.summary import summarise
 from corruptions.catalog import CORRUPTIONS
 from orchestrator.record import Cell, Record
@@ -30,8 +30,8 @@ def score_cell(cell: Cell) -> float | None:
 def score_record(record: Record) -> dict[str, float | None]:
     """Return every score of a record by name; a score that cannot be had is None.
 
-    `evaluate`: `miou`, `iou/<class>`. `benchmark`: `clean_miou`, `miou/<corruption>/<severity>`, `mpc`, `rpc`,
-    `mpc_fixed_pixels` (without the corruptions that move pixels under their labels). `stream`: `miou/<round>/<domain>`,
+    `evaluate`: `miou`, `iou/<class>`. `benchmark`: `clean_miou`, `miou/<corruption>/<severity>`, `mpc`, `rpc`, `gam`
+    (the worst corruption's mean), `mpc_fixed_pixels` (without the corruptions that move pixels under their labels). `stream`: `miou/<round>/<domain>`,
     `mean_miou`, `drift`. A failed task and a training stage have none.
     """
     if record.status != "done":
@@ -74,6 +74,7 @@ def _score_benchmark(record: Record) -> dict[str, float | None]:
         "clean_miou": clean,
         "mpc": mpc,
         "rpc": relative_corrupted(grid, clean, wanted) if complete and clean else None,
+        "gam": generalization_ability(grid, wanted) if complete else None,
         "mpc_fixed_pixels": mean_corrupted(grid, fixed) if complete and fixed else None,
         **{f"miou/{name}": score for name, score in by_name.items() if name != CLEAN},
     }

@@ -8,6 +8,7 @@ import json
 import os
 from typing import TYPE_CHECKING
 
+from adapt.errors import PrerequisiteError
 from experiments.planning import Plan
 from experiments.workspace import Workspace
 from orchestrator.cli.options import (
@@ -108,7 +109,11 @@ def mirror_finished(state: SweepState, store: Store, mirror: MirrorTarget) -> No
 
     if mirror.has_all(list(state.status), store):
         return
-    ready_tracking(mirror.tracking_uri, store)
+    try:
+        ready_tracking(mirror.tracking_uri, store)
+    except PrerequisiteError as error:
+        state.mirror_problem = str(error).partition(". ")[0]
+        return
     mirror_cached(state, store, mirror)
 
 
@@ -130,10 +135,10 @@ def run_waiting(
     from orchestrator.store import write_atomically
 
     cpus = options.cpus or os.cpu_count() or 1
+    if mirror is not None:
+        ready_tracking(mirror.tracking_uri, store)
     draw_miniature(plan, cpus, console)
     with contextlib.ExitStack() as stack:
-        if mirror is not None:
-            ready_tracking(mirror.tracking_uri, store)
         session = stack.enter_context(
             open_cluster(workspace.address, dashboard=not options.no_servers, cpus=options.cpus)
         )
@@ -143,8 +148,8 @@ def run_waiting(
             is_own = workspace.tracking_uri is None and not options.no_servers
             mlflow_url = stack.enter_context(background_server(store)) if is_own else mirror.tracking_uri
         if session.dashboard_url:
-            console.print(f"Ray dashboard  {session.dashboard_url}  ({TOKEN_HINT})")
-        console.print(f"MLflow         {mlflow_url or 'off'}", highlight=False)
+            console.print(f"Ray dashboard  {session.dashboard_url}  ({TOKEN_HINT})", soft_wrap=True)
+        console.print(f"MLflow         {mlflow_url or 'off'}", highlight=False, soft_wrap=True)
         write_atomically(
             store.root / SESSION_FILE, json.dumps({"dashboard": session.dashboard_url, "mlflow": mlflow_url})
         )

@@ -69,11 +69,15 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """The rows of one protocol, best first; `columns[0]` is the score that ranks."""
+    """The rows of one protocol, best first; `columns[0]` is the score that ranks.
+
+    `details` are the columns that are one cell of a corruption grid each; the others fit a terminal.
+    """
 
     title: str
     protocol: dict[str, Any]
     columns: tuple[str, ...]
+    details: tuple[str, ...]
     rows: tuple[Row, ...]
 
 
@@ -118,7 +122,8 @@ def _build_table(graph: Graph, protocol: dict[str, Any], tasks: list[Task], find
         entries.setdefault(json.dumps(_identify(graph, task)), []).append(task)
     rows = [_build_row(graph, list({t.key: t for t in group}.values()), find_record) for group in entries.values()]
     columns = tuple(dict.fromkeys(name for row in rows for name in row.scores)) or (_main_score(protocol["kind"]),)
-    return Table(_name_table(tasks[0]), protocol, columns, _rank(rows, columns[0]))
+    details = tuple(name for name in columns if "/" in name) if protocol["kind"] == "benchmark" else ()
+    return Table(_name_table(tasks[0]), protocol, columns, details, _rank(rows, columns[0]))
 
 
 def _identify(graph: Graph, task: Task) -> tuple[str, str | None, dict[str, str]]:
@@ -171,8 +176,8 @@ def select_scores(record: Record) -> dict[str, float | None]:
     if record.kind == "evaluate":
         return {"mIoU": scores["miou"]}
     if record.kind == "benchmark":
-        corruptions = {name.removeprefix("miou/"): score for name, score in scores.items() if name.startswith("miou/")}
-        return {"mPC": scores["mpc"], "rPC": scores["rpc"], "clean": scores["clean_miou"], **corruptions}
+        cells = {name.removeprefix("miou/"): score for name, score in scores.items() if name.startswith("miou/")}
+        return {"mPC": scores["mpc"], "rPC": scores["rpc"], "clean": scores["clean_miou"], "worst": scores["gam"], **cells}
     domains: dict[str, list[float | None]] = {}
     for name, score in scores.items():
         if name.startswith("miou/"):

@@ -92,7 +92,7 @@ def to_markdown(board: Board) -> str:
 
 
 def print_board(board: Board, console: Console) -> None:
-    """Print a leaderboard in the terminal, scores in percent."""
+    """Print the summarising scores of a leaderboard in the terminal, in percent."""
     console.print()
     console.rule(Text(f"{board.experiment} · {board.profile} profile · leaderboard", style="bold"))
     if board.miniature:
@@ -109,11 +109,11 @@ def _to_rich(table: Table) -> RichTable:
     shown.add_column("#", justify="right")
     shown.add_column("entry", overflow="fold", min_width=12)
     shown.add_column("seeds", justify="right")
-    for index, column in enumerate(table.columns):
-        name = column.rpartition("/")[0] + " s" + column.rpartition("/")[2] if "/" in column else column
-        shown.add_column(name.replace("_", " "), justify="right", style="bold" if index == 0 else "", overflow="fold")
+    columns = [column for column in table.columns if column not in table.details]  # the files have them all
+    for column in columns:
+        shown.add_column(column, justify="right", style="bold" if column == columns[0] else "", no_wrap=True)
     for row in table.rows:
-        cells = [show_score(row.scores.get(column)) for column in table.columns]
+        cells = [show_score(row.scores.get(column)) for column in columns]
         shown.add_row(str(row.rank or "–"), row.entry, show_seeds(row), *cells)
     return shown
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from orchestrator.record import Cell, Network
@@ -86,3 +87,8 @@ def with_progress(on_step: OnStep, iterations: int) -> OnStep:
         on_step(step, {**values, "progress": step / iterations})
 
     return report
+
+
+def count_loader_workers(context: StageContext, device: torch.device) -> int:
+    """Return how many processes load data: all but one core beside a GPU; none on a CPU, where they would compete."""
+    return max(0, context.threads - 1) if device.type == "cuda" else 0

@@ -10,7 +10,7 @@ from adapt.training.runner import train_supervised
 from experiments.schema import TrainStage
 from experiments.task import Task
 from orchestrator.stages.network import keep_network, require_model
-from orchestrator.stages.stage import StageContext, StageResult, with_progress
+from orchestrator.stages.stage import StageContext, StageResult, count_loader_workers, with_progress
 
 
 def run(task: Task, context: StageContext) -> StageResult:
@@ -18,7 +18,7 @@ def run(task: Task, context: StageContext) -> StageResult:
     settings = task.settings
     if not isinstance(settings, TrainStage):
         raise TypeError(f"{task.name} is no train task")
-    runtime.configure(context.threads, settings.seed)
+    device = runtime.configure(context.threads, settings.seed)
     dataset = task.datasets[settings.dataset].settings
     classes = DATASET_TYPES[dataset.type].classes
     bound = require_model(task)
@@ -33,5 +33,6 @@ def run(task: Task, context: StageContext) -> StageResult:
         with_progress(context.on_step, settings.training.iterations),
         weights=context.weights,
         weights_of=bound.settings.weights_of,
+        workers=count_loader_workers(context, device),
     )
     return StageResult(network=keep_network(task, context, config, model, classes), classes=classes)

@@ -11,7 +11,7 @@ from adapt.uda.train import train_uda
 from experiments.schema import UdaStage
 from experiments.task import Task
 from orchestrator.stages.network import keep_network, require_model
-from orchestrator.stages.stage import StageContext, StageResult, with_progress
+from orchestrator.stages.stage import StageContext, StageResult, count_loader_workers, with_progress
 
 
 def run(task: Task, context: StageContext) -> StageResult:
@@ -19,7 +19,7 @@ def run(task: Task, context: StageContext) -> StageResult:
     settings = task.settings
     if not isinstance(settings, UdaStage):
         raise TypeError(f"{task.name} is no uda task")
-    runtime.configure(context.threads, settings.seed)
+    device = runtime.configure(context.threads, settings.seed)
     source, target = task.datasets[settings.source].settings, task.datasets[settings.target].settings
     source_root = context.roots[settings.source]
     source_frames = list_frames(source, source_root)
@@ -42,6 +42,7 @@ def run(task: Task, context: StageContext) -> StageResult:
         with_progress(context.on_step, settings.training.iterations),
         weights=context.weights,
         weights_of=bound.settings.weights_of,
+        workers=count_loader_workers(context, device),
         class_counts=counts,
     )
     return StageResult(network=keep_network(task, context, config, model, classes), classes=classes)
