@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import signal
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -62,6 +64,7 @@ def open_cluster(address: str | None, dashboard: bool = True, cpus: int | None =
 
     common = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": True}
     logging.getLogger("ray").setLevel(logging.ERROR)
+    terminate = signal.getsignal(signal.SIGTERM)
     try:
         if address is None:
             context = ray.init(
@@ -81,6 +84,8 @@ def open_cluster(address: str | None, dashboard: bool = True, cpus: int | None =
             f"Ray could not be reached {where}: {error}. Check the address (`ray status --address ...`), "
             "or leave --address out to run on this machine."
         ) from error
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, terminate)  # Ray's own prints a stack trace and leaves without cancelling tasks
     try:
         url = f"http://{context.dashboard_url}" if context.dashboard_url else None
         yield ClusterSession(url, dict(ray.cluster_resources()))

@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 
 KEY_TAG = "segshift.task_key"
 PARENT_TAG = "mlflow.parentRunId"
+EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}  # the page opens on runs, not on LLM traces
 PARAMETER_LENGTH = 500  # MLflow cuts at 6000; longer ones are in the record, which is an artifact
 BATCH = 500  # metrics a call; MLflow takes 1000
 
@@ -55,7 +56,7 @@ class MlflowMirror:
                 location = (
                     f"{artifact_root}/{experiment}" if artifact_root and tracking_uri.startswith("sqlite") else None
                 )
-                self._experiment_id = self._client.create_experiment(name, artifact_location=location)
+                self._experiment_id = self._client.create_experiment(name, location, tags=EXPERIMENT_TAGS)
             else:
                 self._experiment_id = found.experiment_id
             self._runs = {

@@ -13,7 +13,6 @@ import types
 import unittest.mock
 import uuid
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -193,9 +192,7 @@ def test_live_scalars_reach_the_progress_view(
     task = make_task("source", "train")
     graph = make_graph(task)
     seen: list[dict[str, str]] = []
-    driver.run_sweep(
-        make_plan(graph), survey(graph, store), store, None, lambda state: seen.append(statuses(state))
-    )
+    driver.run_sweep(make_plan(graph), survey(graph, store), store, None, lambda state: seen.append(statuses(state)))
     assert seen[0] == {"source": "submitted"}
     assert seen[-1] == {"source": "done"}
 

@@ -88,13 +88,19 @@ def test_corruptions_that_move_pixels_are_left_out_of_the_fixed_mean(make_task, 
     assert scores["mpc_fixed_pixels"] == pytest.approx(1.0)
 
 
+def test_the_worst_corruption_is_averaged_over_its_severities(make_task, make_record) -> None:
+    """Fog at (0.6 + 0.2) / 2 = 0.4 is worse than brightness at 1; its worst cell alone would be 0.2."""
+    record = make_record(make_task("corruption", "benchmark"), grid_cells(), protocol={"cells": GRID})
+    assert score_record(record)["gam"] == pytest.approx(0.4)
+
+
 def test_an_incomplete_grid_has_no_mean(make_task, make_record) -> None:
     task = make_task("corruption", "benchmark")
     missing = {name: cell for name, cell in grid_cells().items() if name != "fog/2"}
     empty = grid_cells(**{"fog/2": ({"corruption": "fog", "severity": 2}, None)})
     for cells in (missing, empty):
         scores = score_record(make_record(task, cells, protocol={"cells": GRID}))
-        assert (scores["mpc"], scores["rpc"], scores["mpc_fixed_pixels"]) == (None, None, None)
+        assert [scores[name] for name in ("mpc", "rpc", "gam", "mpc_fixed_pixels")] == [None] * 4
         assert scores["miou/fog/1"] == pytest.approx(0.6)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import shutil
 import sys
 from collections import namedtuple
@@ -138,8 +139,6 @@ def test_a_task_key_that_means_none_or_several(segshift, tiny: Path) -> None:
 
 
 def test_a_task_whose_inputs_are_not_done(segshift, tiny: Path) -> None:
-    import json
-
     plan = json.loads(segshift("plan", tiny, "--json").out)
     (key,) = [task["key"] for task in plan["tasks"] if task["stage"] == "corruption"]
     check(segshift("run-task", tiny, key[:10]), "needs source_only[seed=0], which is not done", "Run that task first")

@@ -33,9 +33,7 @@ def test_a_package_that_is_missing_is_bad_and_names_the_remedy(segshift, monkeyp
     assert "thing(s) to mend" in outcome.out
 
 
-def test_a_check_that_breaks_is_a_finding_and_the_others_go_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_check_that_breaks_is_a_finding_and_the_others_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken() -> int:
         raise ImportError("half an installation")
 

@@ -219,6 +219,7 @@ def test_other_axes_tell_entries_apart(make_task, make_graph, make_record) -> No
     records = {task.key: make_record(task, {"clean": ({}, GOOD)}) for task in tasks}
     (table,) = build_board(make_graph(*trained, *tasks), records.get, miniature=False).tables
     assert [row.entry for row in table.rows] == ["a (lr=0.1)", "a (lr=0.2)"]
+    assert table.details == ()
 
 
 def test_a_benchmark_is_ranked_by_mpc(make_task, make_graph, make_record, networks) -> None:
@@ -231,11 +232,13 @@ def test_a_benchmark_is_ranked_by_mpc(make_task, make_graph, make_record, networ
     }
     record = make_record(task, cells, protocol={"cells": [["fog", 1], ["contrast", 2]]})
     (table,) = build_board(make_graph(a, task), {task.key: record}.get, miniature=False).tables
-    assert table.columns == ("mPC", "rPC", "clean", "fog/1", "contrast/2")
+    assert table.columns == ("mPC", "rPC", "clean", "worst", "fog/1", "contrast/2")
+    assert table.details == ("fog/1", "contrast/2")
     assert {n: s.mean for n, s in table.rows[0].scores.items()} == {
         "mPC": pytest.approx(0.4),
         "rPC": pytest.approx(0.4),
         "clean": 1.0,
+        "worst": pytest.approx(0.2),
         "fog/1": pytest.approx(0.6),
         "contrast/2": pytest.approx(0.2),
     }

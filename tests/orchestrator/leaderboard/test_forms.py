@@ -38,7 +38,7 @@ def board() -> Board:
         build_row(2, "source_only", 0.456, adaptation="tent", axes={"lr": "0.1", "crop": "a, b"}),
         build_row(None, "broken", None, scores={}, seeds=0, runs=2, reason="2 of 2 runs have no result"),
     )
-    table = Table("Clean: cityscapes val", {"kind": "evaluate"}, ("mIoU", "drift"), rows)
+    table = Table("Clean: cityscapes val", {"kind": "evaluate"}, ("mIoU", "drift"), (), rows)
     return Board("byhand", "mini", "A question", True, (table,))
 
 
@@ -85,7 +85,7 @@ def test_json_holds_null_and_no_nan(board: Board) -> None:
     text = to_json(board)
     assert "NaN" not in text
     assert json.loads(text)["tables"][0]["rows"][2]["rank"] is None
-    bad = Board("b", "full", "t", False, (Table("t", {}, ("mIoU",), (build_row(1, "a", float("nan")),)),))
+    bad = Board("b", "full", "t", False, (Table("t", {}, ("mIoU",), (), (build_row(1, "a", float("nan")),)),))
     with pytest.raises(ValueError, match="JSON compliant"):
         to_json(bad)
 
@@ -107,6 +107,20 @@ def test_the_terminal_shows_the_same_scores(board: Board) -> None:
     assert "68.3 ± 1.2" in text
     assert "source_only + tent (lr=0.1, crop=a, b)" in text
     assert "broken: 2 of 2 runs have no result" in text
+
+
+def test_the_terminal_leaves_details_to_the_files(board: Board) -> None:
+    row = build_row(1, "a", None, scores={"mPC": Score(0.5, None, (0.5,)), "fog/1": Score(0.123, None, (0.123,))})
+    table = Table("Corruptions", {"kind": "benchmark"}, ("mPC", "fog/1"), ("fog/1",), (row,))
+    made = Board("byhand", "mini", "A question", False, (table,))
+    console = Console(record=True, width=200, file=io.StringIO())
+    print_board(made, console)
+    shown = console.export_text()
+    assert "mPC" in shown
+    assert "50.0" in shown
+    assert "fog" not in shown
+    assert "fog/1" in to_markdown(made)
+    assert "12.3" in to_markdown(made)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,60 @@
+"""The protocol: what must be equal before two scores are compared, and what may differ."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from orchestrator.protocol import describe_protocol
+
+STREAM = {"kind": "continual", "domains": [{"dataset": "fog"}, {"dataset": "night"}]}
+
+
+def describe(task: Any) -> str:
+    return json.dumps(describe_protocol(task), sort_keys=True, allow_nan=False)
+
+
+@pytest.mark.parametrize("kind", ["evaluate", "benchmark", "stream"])
+def test_the_network_its_seed_and_its_name_are_not_part_of_it(kind: str, make_task) -> None:
+    one = make_task("a", kind, checkpoint="1" * 32, point={"seed": 0}, label="A")
+    two = make_task("b", kind, checkpoint="2" * 32, point={"seed": 1}, resources={"cpus": 2})
+    assert describe(one) == describe(two)
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes"),
+    [
+        ("evaluate", {"limit": 3}),
+        ("evaluate", {"fingerprint": "bytes-2"}),
+        ("benchmark", {"limit": 3}),
+        ("benchmark", {"seed": 1}),
+        ("benchmark", {"protocol": "michaelis"}),
+        ("benchmark", {"fingerprint": "bytes-2"}),
+        ("stream", {"reset": {"policy": "on_shift"}}),
+        ("stream", {"stream": {**STREAM, "rounds": 2}}),
+        ("stream", {"stream": {**STREAM, "limit": 2}}),
+        ("stream", {"stream": {**STREAM, "domains": STREAM["domains"][::-1]}}),
+        ("stream", {"fingerprint": "bytes-2"}),
+    ],
+)
+def test_what_changes_the_score_of_one_network_is_part_of_it(kind: str, changes: dict[str, Any], make_task) -> None:
+    assert describe(make_task("a", kind)) != describe(make_task("a", kind, **changes))
+
+
+def test_the_method_is_what_is_compared(make_task) -> None:
+    one, two = (make_task("a", "stream", method={"name": name}) for name in ("source", "tent"))
+    assert describe(one) == describe(two)
+
+
+def test_a_corrupted_stream_names_the_version_behind_its_pixels(make_task) -> None:
+    fog = {"dataset": "test", "corruption": "fog", "severity": 3}
+    corrupted = make_task("a", "stream", stream={"kind": "single", "domains": [fog]})
+    assert str(describe_protocol(corrupted)["backend_version"]).startswith("imagecorruptions-imaug ")
+    assert describe_protocol(make_task("a", "stream"))["backend_version"] is None
+
+
+def test_a_stage_without_scores_has_none(make_task) -> None:
+    with pytest.raises(TypeError, match="scores nothing"):
+        describe_protocol(make_task("a", "train"))
