@@ -31,8 +31,8 @@ def score_record(record: Record) -> dict[str, float | None]:
     """Return every score of a record by name; a score that cannot be had is None.
 
     `evaluate`: `miou`, `iou/<class>`. `benchmark`: `clean_miou`, `miou/<corruption>/<severity>`, `mpc`, `rpc`, `gam`
-    (the worst corruption's mean), `mpc_fixed_pixels` (without the corruptions that move pixels under their labels). `stream`: `miou/<round>/<domain>`,
-    `mean_miou`, `drift`. A failed task and a training stage have none.
+    (the worst corruption's mean), `mpc_fixed_pixels` (without the corruptions that move pixels under their labels).
+    `stream`: `miou/<round>/<domain>`, `mean_miou`, `drift`. A failed task and a training stage have none.
     """
     if record.status != "done":
         return {}

@@ -15,6 +15,7 @@ from rich.text import Text
 from orchestrator.leaderboard.board import Board, Row, Score, Table
 from orchestrator.store import write_atomically
 
+MOST_COLUMNS = 6  # of scores beside each other in a terminal
 MINIATURE_NOTICE = (
     "MINIATURE DATA: procedural scenes. These numbers compare methods on a toy, never with published ones."
 )
@@ -105,15 +106,24 @@ def print_board(board: Board, console: Console) -> None:
 
 
 def _to_rich(table: Table) -> RichTable:
+    """Lay a table out for a terminal: entries as rows, or as columns where there are more scores than entries fit beside."""
+    scores = [column for column in table.columns if column not in table.details]  # the files have them all
     shown = RichTable(title=table.title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1))
+    if len(scores) > MOST_COLUMNS and len(table.rows) <= MOST_COLUMNS:
+        shown.add_column("", no_wrap=True)
+        for row in table.rows:
+            shown.add_column(f"{row.rank or '–'}  {row.entry}", justify="right", overflow="fold")
+        for score in scores:
+            cells = [show_score(row.scores.get(score)) for row in table.rows]
+            shown.add_row(score, *cells, style="bold" if score == scores[0] else "")
+        return shown
     shown.add_column("#", justify="right")
     shown.add_column("entry", overflow="fold", min_width=12)
     shown.add_column("seeds", justify="right")
-    columns = [column for column in table.columns if column not in table.details]  # the files have them all
-    for column in columns:
-        shown.add_column(column, justify="right", style="bold" if column == columns[0] else "", no_wrap=True)
+    for score in scores:
+        shown.add_column(score, justify="right", style="bold" if score == scores[0] else "", no_wrap=True)
     for row in table.rows:
-        cells = [show_score(row.scores.get(column)) for column in columns]
+        cells = [show_score(row.scores.get(score)) for score in scores]
         shown.add_row(str(row.rank or "–"), row.entry, show_seeds(row), *cells)
     return shown
 

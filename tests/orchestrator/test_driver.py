@@ -226,7 +226,7 @@ def test_a_cluster_that_is_too_small_is_refused_with_what_is_missing(
     session.check_fits(make_graph(make_task("small", "train", resources={"cpus": 2})))
     with pytest.raises(PrerequisiteError, match=r"'big' asks for 3 CPU and the cluster has 2\. Lower resources.cpus,"):
         session.check_fits(make_graph(make_task("big", "train", resources={"cpus": 3})))
-    with pytest.raises(PrerequisiteError, match="asks for 0.5 GPU and the cluster has 0"):
+    with pytest.raises(PrerequisiteError, match=r"asks for 0\.5 GPU and the cluster has 0"):
         session.check_fits(make_graph(make_task("fast", "train", resources={"gpus": 0.5})))
     with pytest.raises(PrerequisiteError, match=r"asks for 100000 GB of memory .* Lower resources.memory_gb"):
         session.check_fits(make_graph(make_task("huge", "train", resources={"memory_gb": 100_000})))

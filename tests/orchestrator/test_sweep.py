@@ -195,24 +195,41 @@ def test_a_killed_sweep_goes_on_to_the_same_result(
     assert (store / name).read_bytes() == (undisturbed / name).read_bytes()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
-def test_a_stopped_sweep_ends_cleanly_and_the_same_command_goes_on(
-    number: signal.Signals, finished_sweep, tmp_path: Path, start_segshift, run_sweep: Sweep, tiny: Path
-) -> None:
-    store = tmp_path / "store"
-    shutil.copytree(finished_sweep[0] / "miniature", store / "miniature")
-    process = start(store, start_segshift, tiny)
-    wait_for_records(store, 1, process)
+def stop(number: signal.Signals, process: subprocess.Popen[str]) -> None:
+    """Send a signal to a running sweep and check that it ends by it, with its parting word."""
     os.kill(process.pid, number)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130, out + err
     assert "stopped. What is finished is kept; the same command goes on from there." in err
     assert "Traceback" not in err
+
+
+def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(
+    finished_sweep, tmp_path: Path, start_segshift, run_sweep: Sweep, tiny: Path
+) -> None:
+    store = tmp_path / "store"
+    shutil.copytree(finished_sweep[0] / "miniature", store / "miniature")
+    process = start(store, start_segshift, tiny)
+    wait_for_records(store, 1, process)
+    stop(signal.SIGINT, process)
     before = list_times(store)
     check(run_sweep(store, "--no-mlflow"), 0)
     after = list_times(store)
     assert {key: after[key] for key in before} == before
     assert len(after) == 8
+
+
+def test_sigterm_stops_it_as_ctrl_c_does(finished_store: Path, start_segshift, tiny: Path) -> None:
+    (train,) = [key for key, record in list_records(finished_store).items() if record.kind == "train"]
+    shutil.rmtree(finished_store / "tasks" / train)
+    process = start(finished_store, start_segshift, tiny)
+    deadline = time.monotonic() + DEADLINE_S
+    while not (finished_store / "tasks" / train / "lease.json").exists():
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    stop(signal.SIGTERM, process)
+    assert not (finished_store / "tasks" / train / "record.json").exists()
 
 
 def test_a_loss_that_is_not_finite_fails_its_task_alone(finished_store: Path, run_sweep: Sweep) -> None:
