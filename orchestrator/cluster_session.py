@@ -7,7 +7,7 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from adapt.errors import PrerequisiteError
@@ -19,36 +19,48 @@ TOKEN_HINT = "asks for a token: run `ray get-auth-token`"
 
 @dataclass(frozen=True)
 class ClusterSession:
-    """What a sweep needs to know of its cluster."""
+    """What a sweep needs to know of its cluster.
+
+    Attributes:
+        dashboard_url: of the Ray dashboard, or None.
+        machines: `CPU` and `GPU` counts and `GB` of memory of each machine.
+    """
 
     dashboard_url: str | None
-    resources: dict[str, float]
+    machines: tuple[dict[str, float], ...]
+
+    @property
+    def cpus(self) -> float:
+        """Cores of all machines."""
+        return sum(machine["CPU"] for machine in self.machines)
 
     def check_fits(self, graph: Graph) -> None:
         """Refuse a graph with a task that no machine of this cluster can ever hold (Ray would let it wait for ever).
 
         Raises:
-            PrerequisiteError: naming the stage, what it asks for and what there is.
+            PrerequisiteError: naming the stage, what it asks for and what the machines have.
         """
         for stage, wanted in {task.stage: task.resources for task in graph.tasks.values()}.items():
-            memory_gb = self.resources.get("memory", 0) / 2**30
-            for resource, amount, there, key in (
-                ("CPU", wanted.cpus, self.resources.get("CPU", 0), "cpus"),
-                ("GPU", wanted.gpus, self.resources.get("GPU", 0), "gpus"),
-                ("GB of memory", wanted.memory_gb or 0, memory_gb, "memory_gb"),
-            ):
-                if amount > there:
-                    raise PrerequisiteError(
-                        f"stage '{stage}' asks for {amount:g} {resource} and the cluster has {there:.3g}. Lower "
-                        f"resources.{key}, use another profile, or a larger cluster (--address)."
-                    )
+            asked = {"CPU": wanted.cpus, "GPU": wanted.gpus, "GB": wanted.memory_gb or 0}
+            if any(all(machine[name] >= amount for name, amount in asked.items()) for machine in self.machines):
+                continue
+            there = "; ".join(_describe(machine) for machine in self.machines) or "none"
+            raise PrerequisiteError(
+                f"stage '{stage}' asks for {_describe(asked)} on one machine, and no machine of the cluster has that "
+                f"({there}). Lower its `resources`, use another profile, or a larger cluster (--address)."
+            )
+
+
+def _describe(resources: Mapping[str, float]) -> str:
+    return ", ".join(f"{amount:.3g} {name}" for name, amount in resources.items())
 
 
 @contextlib.contextmanager
 def open_cluster(address: str | None, dashboard: bool = True, cpus: int | None = None) -> Iterator[ClusterSession]:
     """Start Ray on localhost, or join the cluster at `address`, for the body.
 
-    Token authentication stays on and everything binds to localhost unless the cluster says otherwise.
+    The dashboard binds to localhost. Ray's own ports take this machine's address (Ray replaces 127.0.0.1 by it on Linux);
+    its token authentication, on by default for a local cluster, guards them and stays on.
 
     Args:
         address: `HOST:PORT` or `ray://...` of a running cluster; None starts one here.
@@ -73,7 +85,6 @@ def open_cluster(address: str | None, dashboard: bool = True, cpus: int | None =
                 include_dashboard=dashboard,
                 dashboard_host="127.0.0.1",
                 object_store_memory=OBJECT_STORE_BYTES,
-                _node_ip_address="127.0.0.1",
                 **common,
             )
         else:
@@ -88,6 +99,15 @@ def open_cluster(address: str | None, dashboard: bool = True, cpus: int | None =
         signal.signal(signal.SIGTERM, terminate)  # Ray's own prints a stack trace and leaves without cancelling tasks
     try:
         url = f"http://{context.dashboard_url}" if context.dashboard_url else None
-        yield ClusterSession(url, dict(ray.cluster_resources()))
+        alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        yield ClusterSession(url, tuple(_measure(resources) for resources in alive))
     finally:
         ray.shutdown()
+
+
+def _measure(resources: Mapping[str, float]) -> dict[str, float]:
+    return {
+        "CPU": resources.get("CPU", 0.0),
+        "GPU": resources.get("GPU", 0.0),
+        "GB": resources.get("memory", 0.0) / 2**30,
+    }

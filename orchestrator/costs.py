@@ -6,8 +6,9 @@ import json
 import statistics
 from collections.abc import Mapping
 
+from adapt.atomic import write_atomically
 from experiments.task import Task
-from orchestrator.store import Store, write_atomically
+from orchestrator.store import Store
 from orchestrator.sweep_state import Status, SweepState
 
 FILE = "costs.json"

@@ -22,6 +22,7 @@ from orchestrator.tracker import MirrorTarget, Tracker
 log = logging.getLogger(__name__)
 
 CRASH_RETRIES = 2  # a worker or node that dies; an error of the task itself is never retried
+CLOSE_TIMEOUT_S = 10.0  # for MLflow after Ctrl-C: longer than a flush, shorter than patience
 WAIT_S = 0.5  # between two looks at live scalars
 
 
@@ -203,11 +204,13 @@ class _Sweep:
 
     @contextlib.contextmanager
     def cancelling(self) -> Iterator[None]:
-        """Cancel what runs when the body is left by an exception, Ctrl-C above all."""
+        """Cancel what runs, and end the sweep's run in MLflow, when the body is left by an exception: Ctrl-C above all."""
         try:
             yield
         except BaseException:
             for reference in self.running:
                 with contextlib.suppress(self.ray.exceptions.RayError):
                     self.ray.cancel(reference, force=True)
+            with contextlib.suppress(self.ray.exceptions.RayError, KeyboardInterrupt):
+                self.ray.get(self.tracker.close.remote("KILLED"), timeout=CLOSE_TIMEOUT_S)
             raise

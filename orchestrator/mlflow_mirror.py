@@ -6,10 +6,10 @@ mirrored and sent from the records by the next sweep.
 
 from __future__ import annotations
 
+import datetime
 import logging
 import math
 import os
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -125,9 +125,10 @@ class MlflowMirror:
             "segshift.status": record.status,
         }
         run = self._open_run(record.key, name, tags)
-        now = int(time.time() * 1000)
+        # The record's own time, not this moment: sending a record again adds no second point.
+        at = int(1000 * (datetime.datetime.fromisoformat(record.started_at).timestamp() + record.seconds))
         scores = {**score_record(record), **record.metrics, "seconds": record.seconds}
-        metrics = [Metric(k, float(v), now, 0) for k, v in scores.items() if v is not None and math.isfinite(v)]
+        metrics = [Metric(k, float(v), at, 0) for k, v in scores.items() if v is not None and math.isfinite(v)]
         missing = [
             RunTag(f"segshift.missing/{k}", str(v)) for k, v in scores.items() if v is None or not math.isfinite(v)
         ]
@@ -137,9 +138,7 @@ class MlflowMirror:
         failure = [RunTag("segshift.failure", record.failure.message[:5000])] if record.failure else []
         tag_list = [RunTag(k, v) for k, v in tags.items()] + missing + failure
         before = self._client.get_run(run).data
-        parameters = [
-            p for p in parameters if p.key not in before.params
-        ]  # a parameter cannot change: a retried run has its own
+        parameters = [p for p in parameters if p.key not in before.params]  # one that is set cannot change
         if record.failure is None and "segshift.failure" in before.tags:
             self._client.delete_tag(run, "segshift.failure")
         for start in range(0, max(len(metrics), 1), BATCH):

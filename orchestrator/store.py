@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+from adapt.atomic import write_atomically
 from adapt.errors import PrerequisiteError, TaskError
 from adapt.hashing import hash_file
 from orchestrator import lease
@@ -102,7 +102,7 @@ class Store:
     def commit(self, record: Record) -> None:
         """Write a record as the last file of its task: from then on the task is done."""
         folder = self.folder(record.key)
-        write_atomically(folder / FILE, dump_record(record))
+        write_atomically(folder / FILE, dump_record(record), durable=True)
         (folder / FAILURE_FILE).unlink(missing_ok=True)
         shutil.rmtree(folder / SCRATCH, ignore_errors=True)
 
@@ -134,16 +134,3 @@ class Store:
                 f"the disk of the store {self.root} has {free_bytes / 2**20:.0f} MiB left, and a sweep needs at least "
                 f"{MINIMUM_FREE_BYTES / 2**20:.0f}. Free some, or give another folder with --store."
             )
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a file so that a reader sees the old one or the new one, whole, even after a crash."""
-    draft = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    try:
-        with draft.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)

@@ -1,7 +1,7 @@
 """`make bench`: what segshift itself costs, in medians over repeats of one run on this machine.
 
-    python tools/bench.py             everything (about 8 minutes on 2 cores)
-    python tools/bench.py plan tasks  only these parts
+python tools/bench.py             everything (about 8 minutes on 2 cores)
+python tools/bench.py plan tasks  only these parts
 """
 
 from __future__ import annotations
@@ -57,7 +57,9 @@ def time_it(function: Callable[[], Any]) -> float:
 
 def call(arguments: list[str], store: Path) -> str:
     """Run the console command and return what it printed; a failure ends the bench."""
-    done = subprocess.run([*SEGSHIFT, *arguments, "--store", str(store)], capture_output=True, text=True, env=bench_environment())
+    done = subprocess.run(
+        [*SEGSHIFT, *arguments, "--store", str(store)], capture_output=True, text=True, env=bench_environment()
+    )
     if done.returncode != 0:
         sys.exit(f"segshift {' '.join(arguments)} failed:\n{done.stdout}\n{done.stderr}")
     return done.stdout
@@ -127,14 +129,20 @@ def bench_tasks(store: Path) -> None:
             ours_store = Store(store)
             ours_store.check_writable()
             driver.run_on_worker = run_nothing
-            warm = plan_experiment(str(file), Workspace(store=store), overrides=["stages.nothing.resources.cpus=1", "matrix.index=[2000,2001]"])
+            warm = plan_experiment(str(file), Workspace(store=store), overrides=["matrix.index=[2000,2001,2002,2003]"])
             driver.run_sweep(warm, survey(warm.graph, ours_store), ours_store, None, lambda _: None)
-            ours = time_it(lambda: driver.run_sweep(plan, survey(plan.graph, ours_store), ours_store, None, lambda _: None))
+            ours = time_it(
+                lambda: driver.run_sweep(plan, survey(plan.graph, ours_store), ours_store, None, lambda _: None)
+            )
             raw = time_it(lambda: ray.get([bare.remote() for _ in range(NO_OP_TASKS)]))
         show(f"one of {NO_OP_TASKS} no-op tasks, bare Ray", [1000 * raw / NO_OP_TASKS], "ms")
         show(f"one of {NO_OP_TASKS} no-op tasks, through the driver", [1000 * ours / NO_OP_TASKS], "ms", "target 10 ms")
         command = ["sweep", str(file), "--no-servers", "--no-mlflow"]
-        show(f"sweep of {NO_OP_TASKS} cached tasks", [time_it(lambda: call(command, store)) for _ in range(3)], target="target 5 s")
+        show(
+            f"sweep of {NO_OP_TASKS} cached tasks",
+            [time_it(lambda: call(command, store)) for _ in range(3)],
+            target="target 5 s",
+        )
 
 
 def bench_sweep(store: Path) -> None:
@@ -152,7 +160,9 @@ def bench_sweep(store: Path) -> None:
     texts: list[str] = []
     again = [time_it(lambda: texts.append(call(command, store))) for _ in range(3)]
     executed = re.search(r"(\d+) tasks executed", texts[-1])
-    show(f"the same command again ({executed.group(1) if executed else '?'} tasks executed)", again, target="target 10 s")
+    show(
+        f"the same command again ({executed.group(1) if executed else '?'} tasks executed)", again, target="target 10 s"
+    )
 
 
 def watch_memory(stop: threading.Event, peak: list[int]) -> None:

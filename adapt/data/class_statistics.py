@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from adapt.data.atomic import write_atomically
+from adapt.atomic import write_atomically
 from adapt.data.catalog import find_type
 from adapt.data.layout import Frame, prepare_command
 from adapt.data.parallel import OnProgress, map_files

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import cv2
 
-from adapt.data.atomic import write_atomically
+from adapt.atomic import write_atomically
 from adapt.data.catalog import DatasetType, find_type
 from adapt.data.class_statistics import (
     STATISTICS_FILES,

@@ -8,10 +8,8 @@ in them is answered by a function that knows four names. Code in a file is never
 from __future__ import annotations
 
 import json
-import os
 import pickle
 import re
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +20,7 @@ import torch
 from mmengine.logging import HistoryBuffer
 from torch import nn
 
+from adapt.atomic import replace_atomically, write_atomically
 from adapt.errors import PrerequisiteError
 from adapt.model import WeightsOf
 
@@ -211,23 +210,11 @@ def save_artifact(folder: str | Path, config: Mapping[str, Any], model: nn.Modul
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps(config, indent=2, sort_keys=True) + "\n"
-    _write_atomically(folder / MODEL_FILE, lambda path: path.write_text(text, encoding="utf-8"))
+    write_atomically(folder / MODEL_FILE, text)
     weights = {key: value.detach().cpu() for key, value in model.state_dict().items()}
     content = {"meta": {"classes": list(classes)}, "state_dict": weights}
-    _write_atomically(folder / WEIGHTS_FILE, lambda path: torch.save(content, path))
-
-
-def _write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a temporary file beside `path`, then give it that name."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        write(temporary)
-        temporary.chmod(0o644)  # mkstemp makes files that only their owner reads; a store is shared
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replace_atomically(folder / WEIGHTS_FILE) as draft:
+        torch.save(content, draft)
 
 
 def load_artifact(folder: str | Path) -> tuple[nn.Module, tuple[str, ...]]:

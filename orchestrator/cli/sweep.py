@@ -127,12 +127,12 @@ def run_waiting(
     console: Console,
 ) -> None:
     """Run what is not cached: the miniature first, then the graph on Ray, with the servers that show it."""
+    from adapt.atomic import write_atomically
     from orchestrator.cluster_session import TOKEN_HINT, open_cluster
     from orchestrator.costs import add_costs, read_costs
     from orchestrator.driver import run_sweep
     from orchestrator.mlflow_server import background_server, ready_tracking
     from orchestrator.progress import ProgressView
-    from orchestrator.store import write_atomically
 
     cpus = options.cpus or os.cpu_count() or 1
     if mirror is not None:
@@ -153,7 +153,7 @@ def run_waiting(
         write_atomically(
             store.root / SESSION_FILE, json.dumps({"dashboard": session.dashboard_url, "mlflow": mlflow_url})
         )
-        view = stack.enter_context(ProgressView(console, read_costs(store), session.resources.get("CPU", 1.0)))
+        view = stack.enter_context(ProgressView(console, read_costs(store), session.cpus))
         run_sweep(plan, state, store, mirror, view.update)
         add_costs(store, state)
 

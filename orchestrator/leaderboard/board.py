@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import statistics
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from experiments.graph import Graph
@@ -112,8 +113,15 @@ def build_board(graph: Graph, find_record: FindRecord, miniature: bool, stages: 
     groups: dict[str, list[Task]] = {}
     for task in scored:
         groups.setdefault(json.dumps(describe_protocol(task), sort_keys=True), []).append(task)
-    tables = tuple(_build_table(graph, json.loads(protocol), tasks, find_record) for protocol, tasks in groups.items())
-    return Board(graph.name, graph.profile, graph.title, miniature, tables)
+    tables = [_build_table(graph, json.loads(protocol), tasks, find_record) for protocol, tasks in groups.items()]
+    titles = [table.title for table in tables]
+    tables = [replace(t, title=f"{t.title} ({_tell_apart(t)})") if titles.count(t.title) > 1 else t for t in tables]
+    return Board(graph.name, graph.profile, graph.title, miniature, tuple(tables))
+
+
+def _tell_apart(table: Table) -> str:
+    """Return a few digits that tell a protocol from another of the same title (another limit, size or state of the files)."""
+    return "protocol " + hashlib.sha256(json.dumps(table.protocol, sort_keys=True).encode()).hexdigest()[:6]
 
 
 def _build_table(graph: Graph, protocol: dict[str, Any], tasks: list[Task], find_record: FindRecord) -> Table:
@@ -134,7 +142,7 @@ def _identify(graph: Graph, task: Task) -> tuple[str, str | None, dict[str, str]
     if isinstance(task.settings, StreamStage):
         adaptation = task.settings.method.name
         tuned = {  # else two learning rates of one method would be pooled as if they were seeds
-            f"{adaptation}.{name}": describe(value)
+            name: describe(value)
             for name, value in task.settings.method.model_dump(exclude_defaults=True).items()
             if value not in task.point.values()
         }
@@ -177,7 +185,13 @@ def select_scores(record: Record) -> dict[str, float | None]:
         return {"mIoU": scores["miou"]}
     if record.kind == "benchmark":
         cells = {name.removeprefix("miou/"): score for name, score in scores.items() if name.startswith("miou/")}
-        return {"mPC": scores["mpc"], "rPC": scores["rpc"], "clean": scores["clean_miou"], "worst": scores["gam"], **cells}
+        return {
+            "mPC": scores["mpc"],
+            "rPC": scores["rpc"],
+            "clean": scores["clean_miou"],
+            "worst": scores["gam"],
+            **cells,
+        }
     domains: dict[str, list[float | None]] = {}
     for name, score in scores.items():
         if name.startswith("miou/"):
@@ -209,7 +223,7 @@ def _rank(rows: list[Row], main: str) -> tuple[Row, ...]:
     result: list[Row] = []
     for index, row in enumerate(ranked):
         tied = bool(result) and value(result[-1]) == value(row)
-        result.append(Row(**{**row.__dict__, "rank": result[-1].rank if tied else index + 1}))
+        result.append(replace(row, rank=result[-1].rank if tied else index + 1))
     return (*result, *(_explain(row, main) for row in rows if value(row) is None))
 
 

@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from adapt.atomic import write_atomically
 from orchestrator.leaderboard.board import Board, Row, Score, Table
-from orchestrator.store import write_atomically
 
 MOST_COLUMNS = 6  # of scores beside each other in a terminal
 MINIATURE_NOTICE = (

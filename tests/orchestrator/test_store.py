@@ -14,7 +14,7 @@ import pytest
 
 from adapt.errors import PrerequisiteError, TaskError
 from orchestrator.record import StoredFile
-from orchestrator.store import Store, write_atomically
+from orchestrator.store import Store
 
 ABC = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # sha256 of "abc", FIPS 180-2 appendix B.1
 
@@ -101,22 +101,6 @@ def test_changed_or_lost_bytes_are_noticed_and_the_remedy_named(store: Store, ma
     path.write_text("abc")
     with pytest.raises(TaskError):
         store.verified_file(task.key, "never_recorded.txt")
-
-
-def test_an_atomic_write_that_fails_keeps_the_old_file_and_no_draft(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    file = tmp_path / "a.json"
-    write_atomically(file, "old")
-
-    def fail(descriptor: int) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(os, "fsync", fail)
-    with pytest.raises(OSError, match="No space left"):
-        write_atomically(file, "new")
-    assert file.read_text() == "old"
-    assert os.listdir(tmp_path) == ["a.json"]
 
 
 def test_a_writable_store_is_accepted_and_says_what_it_is(store: Store) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from adapt.data.atomic import write_atomically
+from adapt.atomic import write_atomically
 from adapt.data.catalog import ACDC_CONDITIONS, DATASET_TYPES
 from adapt.data.miniature.encoding import encode_image, encode_label
 from adapt.data.miniature.frame import render_clip_frame, render_frame
