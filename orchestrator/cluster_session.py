@@ -41,7 +41,8 @@ class ClusterSession:
             PrerequisiteError: naming the stage, what it asks for and what the machines have.
         """
         for stage, wanted in {task.stage: task.resources for task in graph.tasks.values()}.items():
-            asked = {"CPU": wanted.cpus, "GPU": wanted.gpus, "GB": wanted.memory_gb or 0}
+            wishes = (("CPU", wanted.cpus), ("GPU", wanted.gpus), ("GB", wanted.memory_gb))
+            asked = {name: amount for name, amount in wishes if amount}
             if any(all(machine[name] >= amount for name, amount in asked.items()) for machine in self.machines):
                 continue
             there = "; ".join(_describe(machine) for machine in self.machines) or "none"

@@ -110,7 +110,7 @@ class Store:
         """Keep the record of a failure; the task stays to be done."""
         folder = self.folder(record.key)
         folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(folder / FAILURE_FILE, dump_record(record))
+        write_atomically(folder / FAILURE_FILE, dump_record(record), durable=True)
 
     def check_writable(self) -> None:
         """Check that the store can take results, before anything expensive starts.

@@ -224,12 +224,22 @@ def test_a_cluster_that_is_too_small_is_refused_with_what_is_missing(
     session: ClusterSession, make_task, make_graph
 ) -> None:
     session.check_fits(make_graph(make_task("small", "train", resources={"cpus": 2})))
-    with pytest.raises(PrerequisiteError, match=r"'big' asks for 3 CPU and the cluster has 2\. Lower resources.cpus,"):
+    with pytest.raises(
+        PrerequisiteError, match=r"'big' asks for 3 CPU on one machine.*\(2 CPU, 0 GPU, .* GB\)\. Lower its"
+    ):
         session.check_fits(make_graph(make_task("big", "train", resources={"cpus": 3})))
-    with pytest.raises(PrerequisiteError, match=r"asks for 0\.5 GPU and the cluster has 0"):
-        session.check_fits(make_graph(make_task("fast", "train", resources={"gpus": 0.5})))
-    with pytest.raises(PrerequisiteError, match=r"asks for 100000 GB of memory .* Lower resources.memory_gb"):
+    with pytest.raises(PrerequisiteError, match=r"'fast' asks for 2 CPU, 0\.5 GPU on one machine"):
+        session.check_fits(make_graph(make_task("fast", "train", resources={"cpus": 2, "gpus": 0.5})))
+    with pytest.raises(PrerequisiteError, match=r"asks for 1 CPU, 1e\+05 GB on one machine"):
         session.check_fits(make_graph(make_task("huge", "train", resources={"memory_gb": 100_000})))
+
+
+def test_a_task_must_fit_one_machine_not_the_sum_of_them(make_task, make_graph) -> None:
+    small = {"CPU": 2.0, "GPU": 1.0, "GB": 8.0}
+    graph = make_graph(make_task("wide", "train", resources={"cpus": 3}))
+    with pytest.raises(PrerequisiteError, match="no machine of the cluster has that"):
+        ClusterSession(None, (small, small)).check_fits(graph)
+    ClusterSession(None, (small, {"CPU": 4.0, "GPU": 0.0, "GB": 8.0})).check_fits(graph)
 
 
 # Without a cluster
