@@ -20,7 +20,7 @@ help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
 	@echo
 	@echo "  make sweep EXP=gta2cityscapes               a miniature where there is no data"
-	@echo "  make sweep EXP=gta2cityscapes DATA=/data    the paper, with data and GPUs"
+	@echo "  make sweep EXP=gta2cityscapes DATA=/data    real data, with GPUs"
 	@echo "  make sweep EXP=gta2cityscapes ARGS='matrix.seed=[0]'"
 
 setup: $(STAMP)  ## make .venv with everything (OPS=1: build full mmcv too)

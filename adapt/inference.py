@@ -1,4 +1,4 @@
-"""From an image to logits: normalise, pad, run the whole image through the network, crop, resize."""
+"""From an image to logits: resize, normalise, pad, run the whole image through the network, crop, resize back."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from adapt.data.resize import resize_image
+from adapt.errors import TaskError
 
 # Backbones that refuse sides which are no multiple of these; the others take any size. Found by running the networks of
 # mmsegmentation on odd sizes; each is the product of the backbone's downsampling steps.
@@ -27,13 +29,12 @@ def to_tensor(model: nn.Module, image: NDArray[np.uint8], resize: tuple[int, int
     Args:
         model: The network, with its `data_preprocessor`.
         image: (H, W, 3) uint8, RGB.
-        resize: (width, height) at which the network sees the image (bilinear); None: its own size.
+        resize: (width, height) that the image is scaled to fit inside, see `resize_image`; None: its own size.
 
     Returns:
         (1, 3, H, W) float32 on the network's device, H and W after resizing.
     """
-    if resize is not None:
-        image = np.asarray(cv2.resize(image, resize, interpolation=cv2.INTER_LINEAR), np.uint8)
+    image = resize_image(image, resize)
     preprocessor: Any = model.data_preprocessor
     device = next(model.parameters()).device
     pixels = image if preprocessor.channel_conversion else image[..., ::-1]
@@ -49,14 +50,24 @@ def predict_logits(model: nn.Module, image: NDArray[np.uint8], resize: tuple[int
     Args:
         model: The network.
         image: (H, W, 3) uint8, RGB.
-        resize: (width, height) at which the network sees the image (bilinear); None: its own size.
+        resize: (width, height) that the image is scaled to fit inside, see `resize_image`; None: its own size.
 
     Returns:
-        (K, H, W) float32 at the image's own size, on the network's device.
+        (K, H, W) float32 at the image's own size, on the network's device; all finite.
+
+    Raises:
+        TaskError: The network's output holds infinite values or no numbers, of which no class can be chosen.
     """
     height, width = image.shape[:2]
     with torch.no_grad():
         logits = forward_logits(model, to_tensor(model, image, resize))
+        if not torch.isfinite(logits).all():
+            raise TaskError(
+                f"The output of the network {type(model).__name__} is not finite, so it has no prediction to score. "
+                "Check that its weights are finite and belong to this config (a training run that diverged leaves "
+                "such weights: train again with a lower learning rate), and that no `std` of its `data_preprocessor` "
+                "is 0."
+            )
         return _resize(logits, (height, width))[0].float()
 
 
@@ -67,6 +78,9 @@ def predict_classes(
 
     Returns:
         (H, W) uint8 train ids at the image's own size.
+
+    Raises:
+        TaskError: As `predict_logits`.
     """
     return predict_logits(model, image, resize).argmax(dim=0).to(torch.uint8).cpu().numpy()
 

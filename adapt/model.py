@@ -23,12 +23,14 @@ class ModelSettings(Settings):
         config: The path of a config file, or the name (no `.py`) of a config of ours or of mmsegmentation's.
         overrides: Changes to the config's `model`: nested, or with dotted keys such as `decode_head.channels`.
         weights: A checkpoint to start from; None starts from random weights.
+        weights_url: Where the checkpoint can be had, for the message that says it is missing.
         weights_of: What the checkpoint holds: the whole `network`, or its `backbone` alone (ImageNet weights).
     """
 
     config: str
     overrides: dict[str, Any] = Field(default_factory=dict)
     weights: str | None = None
+    weights_url: str | None = None
     weights_of: WeightsOf = "network"
 
 

@@ -76,7 +76,8 @@ class WorkspaceFacts:
                     weights_sha256 = hash_file(weights)
             except PrerequisiteError as error:
                 weights_sha256 = MISSING
-                self.problems.append(f"model '{name}': {error}")
+                source = f" It can be had from {settings.weights_url}" if settings.weights_url else ""
+                self.problems.append(f"model '{name}': {error}{source}")
             self._models[name] = BoundModel(settings, hash_config(find_config(settings.config)), weights_sha256)
         return self._models[name]
 
@@ -129,6 +130,8 @@ def hash_config(path: Path) -> str:
 def _list_bases(path: Path) -> list[Path]:
     try:
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.With):
+                raise ValueError("it uses `with read_base()`, whose bases cannot be followed here")
             if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == "_base_" for t in node.targets):
                 names = ast.literal_eval(node.value)
                 bases = [path.parent / name for name in ([names] if isinstance(names, str) else names)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -10,6 +12,7 @@ from typing import Any, Protocol
 
 from adapt.data.catalog import DATASET_TYPES
 from adapt.errors import SpecError
+from adapt.training.settings import PRACTICAL_SETTINGS
 from corruptions.protocol import protocol
 from experiments.explain import unknown, validate
 from experiments.load import LoadedExperiment
@@ -29,6 +32,7 @@ from experiments.schema import (
 )
 from experiments.task import BoundDataset, BoundModel, Task, compute_key
 
+STREAM_BACKEND = "quick"  # the protocol whose backend corrupts the domains of a stream
 _REFERENCE = re.compile(r"\$\{([A-Za-z][A-Za-z0-9_]*)\.([A-Za-z][A-Za-z0-9_]*)\}")
 
 
@@ -52,7 +56,8 @@ class Graph:
         title: one line on what it asks.
         tasks: key -> task; tasks with equal keys are one.
         nodes: every (stage, point) of the file as a task, equal keys included: what a leaderboard shows.
-        leaderboard: the leaderboard stages by name.
+        leaderboards: the leaderboard stages by name.
+        overrides: what the command line changed; such a run keeps its leaderboard, costs and MLflow run apart.
     """
 
     name: str
@@ -61,6 +66,14 @@ class Graph:
     tasks: Mapping[str, Task]
     nodes: tuple[Task, ...]
     leaderboards: Mapping[str, LeaderboardStage]
+    overrides: tuple[str, ...] = ()
+
+    @property
+    def variant(self) -> str:
+        """The profile, with a short hash of the overrides where there are any."""
+        if not self.overrides:
+            return self.profile
+        return f"{self.profile}+{hashlib.sha256(repr(self.overrides).encode()).hexdigest()[:6]}"
 
     def dependants(self) -> dict[str, list[str]]:
         """Return key -> keys of the tasks that take its output."""
@@ -90,7 +103,8 @@ def expand(loaded: LoadedExperiment, facts: Facts) -> Graph:
             expansion.expand_stage(stage)
     nodes = tuple(task for stage in loaded.settings.stages for task in expansion.nodes.get(stage, ()))
     unique = {task.key: task for stage in expansion.nodes for task in expansion.nodes[stage]}
-    return Graph(loaded.name, loaded.profile, loaded.settings.title, unique, nodes, leaderboards)
+    title = loaded.settings.title
+    return Graph(loaded.name, loaded.profile, title, unique, nodes, leaderboards, loaded.overrides)
 
 
 class _Expansion:
@@ -350,8 +364,14 @@ def _identify(
     """
     named = {"label", "resources", "expected_seconds", "kind", "model", "dataset", "source", "target"}
     identity = settings.model_dump(mode="json", exclude=named)
+    for name in PRACTICAL_SETTINGS:
+        identity.get("training", {}).pop(name, None)
     bound = {name: [d.settings.model_dump(mode="json"), d.fingerprint] for name, d in datasets.items()}
     identity["datasets"] = bound if isinstance(settings, StreamStage) else list(bound.values())
+    if isinstance(settings, BenchmarkStage):
+        identity["corruptions"] = _describe_corruptions(settings.protocol)
+    elif isinstance(settings, StreamStage) and any(domain.corruption for domain in settings.stream.domains):
+        identity["corruptions"] = _describe_corruptions(STREAM_BACKEND)[1:]
     if model is not None:
         identity["model"] = [
             model.settings.overrides,
@@ -360,6 +380,13 @@ def _identify(
             model.settings.weights_of,
         ]
     return identity
+
+
+@functools.cache
+def _describe_corruptions(name: str) -> list[Any]:
+    """Return what decides the pixels of a protocol: its cells, its backend and the version of that."""
+    found = protocol(name)
+    return [found.cells, found.backend, found.version]
 
 
 def _hashable(point: Mapping[str, Any], axes: tuple[str, ...]) -> str:

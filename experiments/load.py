@@ -23,6 +23,7 @@ class LoadedExperiment:
     profile: str
     settings: Experiment
     document: Document
+    overrides: tuple[str, ...] = ()
 
 
 def list_experiments() -> tuple[str, ...]:
@@ -76,4 +77,4 @@ def load_experiment(name_or_path: str, profile: str, overrides: Sequence[str] = 
     for text in overrides:
         merged = merged.merged(parse_override(text))
     settings: Experiment = validate(Experiment, merged.data, merged)
-    return LoadedExperiment(path.stem, profile, settings, merged)
+    return LoadedExperiment(path.stem, profile, settings, merged, tuple(overrides))

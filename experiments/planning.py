@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from adapt.errors import PrerequisiteError
+from adapt.errors import PrerequisiteError, SpecError
 from experiments.facts import WorkspaceFacts
 from experiments.graph import Graph, expand
 from experiments.load import LoadedExperiment, list_profiles, load_experiment
@@ -48,7 +48,12 @@ class Plan:
 
 
 def plan_experiment(
-    name: str, workspace: Workspace, profile: str | None = None, overrides: Sequence[str] = (), gpus: int | None = 0
+    name: str,
+    workspace: Workspace,
+    profile: str | None = None,
+    overrides: Sequence[str] = (),
+    gpus: int | None = 0,
+    wants_data: bool = False,
 ) -> Plan:
     """Expand an experiment under a profile, or under the first of its profiles that can run here.
 
@@ -58,21 +63,29 @@ def plan_experiment(
         profile: the profile to use; None tries them in the order of the file and falls back to the last.
         overrides: `key=value` overrides.
         gpus: GPUs of the machine or cluster; None when that is not known yet.
+        wants_data: whether the user named a data folder for this very run: then no miniature is taken in its stead.
 
     Raises:
         SpecError: the experiment is not understood.
     """
     passed_over: dict[str, str] = {}
+    plan: Plan | None = None
     candidates = [profile] if profile is not None else list(list_profiles(name))
     for candidate in candidates:
         loaded = load_experiment(name, candidate, overrides)
+        if plan is not None and wants_data and loaded.settings.miniature is not None:
+            hint = f"To run the miniature although a data folder was named, say --profile {candidate}."
+            return replace(plan, problems=(*plan.problems, hint))
         facts = WorkspaceFacts(loaded, workspace)
         graph = expand(loaded, facts)
         problems = (*dict.fromkeys(facts.problems), *_list_gpu_problems(graph, gpus))
-        if not problems or candidate == candidates[-1]:
-            return Plan(loaded, graph, facts, problems, passed_over)
+        plan = Plan(loaded, graph, facts, problems, dict(passed_over))
+        if not problems:
+            return plan
         passed_over[candidate] = problems[0].partition(". ")[0]
-    raise AssertionError("an experiment has at least one profile")  # list_profiles never returns an empty tuple
+    if plan is None:
+        raise SpecError(f"{name}: `profiles` is empty. Give the file a profile, or leave `profiles` out.")
+    return plan
 
 
 def _list_gpu_problems(graph: Graph, gpus: int | None) -> list[str]:

@@ -72,7 +72,7 @@ def open_cluster(address: str | None, dashboard: bool = True, cpus: int | None =
         PrerequisiteError: Ray cannot be started, or the address does not answer.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    os.environ.setdefault("RAY_task_oom_retries", "2")  # Ray's own default is to retry for ever
     import ray
 
     common = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": True}

@@ -35,7 +35,7 @@ def add_costs(store: Store, state: SweepState) -> None:
     """Add the seconds that a sweep measured."""
     costs = read_costs(store)
     for key, seconds in state.seconds.items():
-        name = name_cost(state.graph.name, state.graph.profile, state.graph.tasks[key].stage)
+        name = name_cost(state.graph.name, state.graph.variant, state.graph.tasks[key].stage)
         costs[name] = [*costs.get(name, []), round(seconds, 2)][-KEPT:]
     write_atomically(store.root / FILE, json.dumps(costs, indent=1))
 
@@ -54,12 +54,12 @@ def estimate_remaining_s(state: SweepState, costs: Costs, slots: float) -> float
     total = 0.0
     measured = {name: list(values) for name, values in costs.items()}
     for key, seconds in state.seconds.items():
-        name = name_cost(state.graph.name, state.graph.profile, state.graph.tasks[key].stage)
+        name = name_cost(state.graph.name, state.graph.variant, state.graph.tasks[key].stage)
         measured.setdefault(name, []).append(seconds)
     for key, status in state.status.items():
         if status in (Status.WAITING, Status.SUBMITTED):
             task = state.graph.tasks[key]
-            expected = estimate_task_s(task, state.graph.name, state.graph.profile, measured)
+            expected = estimate_task_s(task, state.graph.name, state.graph.variant, measured)
             if expected is None:
                 return None
             total += expected * (1 - state.live.get(key, {}).get("progress", 0.0))

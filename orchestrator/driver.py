@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from experiments.planning import Plan
 from experiments.task import Task
-from orchestrator.execute import Assignment
+from orchestrator.execute import Assignment, record_crash
 from orchestrator.store import Store
 from orchestrator.sweep_state import Status, SweepState
 from orchestrator.tracker import MirrorTarget, Tracker
@@ -72,8 +71,7 @@ def mirror_cached(state: SweepState, store: Store, mirror: MirrorTarget) -> None
 
 def list_unmirrored(tasks: list[Task], mirror: MirrorTarget, store: Store) -> list[Task]:
     """Return the tasks whose records MLflow does not have yet."""
-    marks = mirror.marks(store)
-    present = set(os.listdir(marks)) if marks.is_dir() else set()
+    present = mirror.list_mirrored(store)
     return [task for task in tasks if task.key not in present]
 
 
@@ -161,6 +159,7 @@ class _Sweep:
         except self.ray.exceptions.RayError as error:
             cause = str(error).strip().splitlines()[0]
             status, seconds, message = "failed", 0.0, f"its worker died {CRASH_RETRIES + 1} times ({cause})"
+            record_crash(assign(self.plan, task), self.store, message)
         self.state.status[task.key] = Status.DONE if status == "done" else Status.FAILED
         self.state.seconds[task.key] = seconds
         self.tracker.finish.remote(task.key, task.name)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib.metadata
 import os
 import platform
 import socket
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +72,30 @@ def _name_gpus() -> list[str]:
     import torch  # here: the planner and the tests of this module need no torch
 
     return [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+
+
+def reset_peak_memory() -> None:
+    """Start measuring peak memory anew: Ray's workers run one task after another in one process."""
+    with contextlib.suppress(OSError):  # not Linux, or not allowed: the peak is then the process's
+        Path("/proc/self/clear_refs").write_text("5")
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+
+
+def read_peak_memory_bytes() -> int | None:
+    """Return the most resident memory of this process since `reset_peak_memory`, or None where it is not told."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        return None
+    return next((1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM:")), None)
+
+
+def read_peak_gpu_memory_bytes() -> int | None:
+    """Return the most GPU memory that torch held since `reset_peak_memory`, or None without a GPU."""
+    torch = sys.modules.get("torch")
+    return int(torch.cuda.max_memory_allocated()) if torch is not None and torch.cuda.is_available() else None
 
 
 def count_gpus() -> int:

@@ -6,7 +6,6 @@ import contextlib
 import datetime
 import logging
 import os
-import resource
 import time
 import traceback
 from collections.abc import Mapping
@@ -14,10 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from adapt.errors import SegshiftError
+from adapt.errors import SegshiftError, TaskError
 from experiments.schema import STAGE_VERSIONS
 from experiments.task import Task
-from orchestrator.environment import describe_environment
+from orchestrator.environment import (
+    describe_environment,
+    read_peak_gpu_memory_bytes,
+    read_peak_memory_bytes,
+    reset_peak_memory,
+)
 from orchestrator.record import Failure, Record
 from orchestrator.stages.stage import OnStep, StageContext, StageResult
 from orchestrator.store import Store
@@ -58,6 +62,7 @@ def execute(assignment: Assignment, store: Store, on_step: OnStep) -> Record:
         if not ours:
             return store.read(task.key)
         started_at, started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"), time.perf_counter()
+        reset_peak_memory()
         try:
             result: StageResult | None = _run(assignment, store, on_step)
             failure = None
@@ -72,9 +77,9 @@ def execute(assignment: Assignment, store: Store, on_step: OnStep) -> Record:
                 store.commit(record)
             else:
                 store.write_failure(record)
-        except (OSError, ValueError) as error:
-            # The disk is full or gone, or the stage gave what no record holds (a score that is not finite): say so as
-            # the result, and keep it where the disk lets us.
+        except (OSError, ValueError, TaskError) as error:
+            # The disk is full or gone, the stage gave what no record holds (a score that is not finite), or another
+            # process took the task over: say so as the result, and keep it where the disk lets us.
             record = _make_record(assignment, None, None, _describe_failure(error), started_at, seconds)
             with contextlib.suppress(OSError):
                 store.write_failure(record)
@@ -97,9 +102,25 @@ def _run(assignment: Assignment, store: Store, on_step: OnStep) -> StageResult:
         weights=assignment.weights,
         inputs={role: store.folder(key) for role, key in task.inputs.items()},
         threads=max(1, int(task.resources.cpus)),
+        gpus=task.resources.gpus,
         on_step=on_step,
     )
     return STAGE_FUNCTIONS[task.kind](task, context)
+
+
+def record_crash(assignment: Assignment, store: Store, message: str) -> None:
+    """Keep a failure that the worker could not record, because it died."""
+    failure = Failure(kind="WorkerDied", message=message, traceback="")
+    started_at = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    with contextlib.suppress(OSError):
+        store.write_failure(_make_record(assignment, None, None, failure, started_at, 0.0))
+
+
+def _describe_model(task: Task) -> dict[str, Any] | None:
+    if task.model is None:
+        return None
+    hashes = {"config_sha256": task.model.config_sha256, "weights_sha256": task.model.weights_sha256}
+    return {**task.model.settings.model_dump(mode="json"), **hashes}
 
 
 def _describe_failure(error: Exception) -> Failure:
@@ -120,7 +141,9 @@ def _make_record(
     task = assignment.task
     scored: dict[str, Any] = {}
     if result is not None:
-        scored = {name: getattr(result, name) for name in ("network", "protocol", "classes", "cells", "metrics")}
+        scored = {
+            name: getattr(result, name) for name in ("network", "method", "protocol", "classes", "cells", "metrics")
+        }
     return Record(
         key=task.key,
         status="done" if failure is None else "failed",
@@ -137,12 +160,14 @@ def _make_record(
             name: {"settings": bound.settings.model_dump(mode="json"), "fingerprint": bound.fingerprint}
             for name, bound in task.datasets.items()
         },
+        model=_describe_model(task),
         inputs=dict(task.inputs),
         files=store.list_files(task.key) if store is not None and failure is None else {},
         environment={**describe_environment(), "pid": os.getpid()},
         started_at=started_at,
         seconds=seconds,
-        peak_memory_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        peak_memory_bytes=read_peak_memory_bytes(),
+        peak_gpu_memory_bytes=read_peak_gpu_memory_bytes(),
         failure=failure,
         **scored,
     )

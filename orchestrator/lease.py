@@ -21,7 +21,7 @@ STALE_AFTER_S = 60.0  # ours: twelve missed heartbeats; survives a paused NFS se
 SAME_START_S = 2.0  # ours: start times are boot time plus ticks, and the boot time moves when the clock is set
 POLL_S = 0.5
 
-_held: set[Path] = set()  # the leases of this process
+_held: dict[Path, str] = {}  # the leases of this process and their tokens
 
 
 def try_acquire(file: Path) -> str | None:
@@ -30,7 +30,7 @@ def try_acquire(file: Path) -> str | None:
     token = uuid.uuid4().hex
     draft = file.with_name(f".{file.name}.{token}")
     process = psutil.Process()
-    holder = {"token": token, "host": socket.gethostname(), "pid": process.pid, "started": process.create_time()}
+    holder = {"token": token, "host": name_machine(), "pid": process.pid, "started": process.create_time()}
     draft.write_text(json.dumps(holder))
     try:
         for _ in range(2):
@@ -61,13 +61,18 @@ def hold(file: Path, done: Path) -> Iterator[bool]:
         yield False
         return
     _start_heart()
-    _held.add(file)
+    _held[file] = token
     try:
         yield not done.exists()
     finally:
-        _held.discard(file)
+        _held.pop(file, None)
         if _read(file).get("token") == token:
             file.unlink(missing_ok=True)
+
+
+def is_lost(file: Path) -> bool:
+    """Say whether a lease that this process took has passed to another: it was suspended for longer than a lease lives."""
+    return file in _held and _read(file).get("token") != _held[file]
 
 
 def is_held(file: Path) -> bool:
@@ -84,6 +89,16 @@ def _bury(file: Path) -> None:
             return
         if _is_dead(file):
             file.unlink(missing_ok=True)
+
+
+@functools.cache
+def name_machine() -> str:
+    """Return what tells this machine, since its boot, and this container from others of the same host name."""
+    parts = [socket.gethostname()]
+    with contextlib.suppress(OSError):
+        parts.append(Path("/proc/sys/kernel/random/boot_id").read_text().strip())
+        parts.append(os.readlink("/proc/self/ns/pid"))
+    return " ".join(parts)
 
 
 @functools.cache
@@ -110,7 +125,7 @@ def _read(file: Path) -> dict[str, object]:
 
 def _is_dead(file: Path) -> bool:
     holder = _read(file)
-    if holder.get("host") == socket.gethostname():
+    if holder.get("host") == name_machine():
         try:
             process = psutil.Process(int(str(holder["pid"])))
             is_other = abs(process.create_time() - float(str(holder["started"]))) > SAME_START_S  # the id was reused

@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from corruptions.protocol import protocol as find_protocol
+from experiments.graph import STREAM_BACKEND
 from experiments.schema import BenchmarkStage, EvaluateStage, StreamStage
 from experiments.task import Task
+
+INFERENCE = "whole image"  # whatever a model's own config says of sliding windows
 
 
 def describe_protocol(task: Task) -> dict[str, Any]:
@@ -21,11 +24,12 @@ def describe_protocol(task: Task) -> dict[str, Any]:
         for name, bound in task.datasets.items()
     }
     if isinstance(settings, EvaluateStage):
-        return {"kind": "evaluate", "dataset": data[settings.dataset], "limit": settings.limit}
+        return {"kind": "evaluate", "inference": INFERENCE, "dataset": data[settings.dataset], "limit": settings.limit}
     if isinstance(settings, BenchmarkStage):
         protocol = find_protocol(settings.protocol)
         return {
             "kind": "benchmark",
+            "inference": INFERENCE,
             "dataset": data[settings.dataset],
             "limit": settings.limit,
             "protocol": protocol.name,
@@ -40,10 +44,11 @@ def describe_protocol(task: Task) -> dict[str, Any]:
         corrupted = any(domain.corruption for domain in settings.stream.domains)
         return {
             "kind": "stream",
+            "inference": INFERENCE,
             "stream": settings.stream.model_dump(mode="json"),
             "datasets": data,
             "reset": settings.reset.model_dump(mode="json"),
             "online": "predict, then adapt; batch size 1; one step a frame",
-            "backend_version": find_protocol("quick").version if corrupted else None,
+            "backend_version": find_protocol(STREAM_BACKEND).version if corrupted else None,
         }
     raise TypeError(f"task {task.name} of kind {task.kind} scores nothing")

@@ -83,8 +83,10 @@ class Record(Settings):
     settings: dict[str, Any]
     chosen: dict[str, Any]
     datasets: dict[str, dict[str, Any]]
+    model: dict[str, Any] | None = None
     inputs: dict[str, str]
     network: Network | None = None
+    method: dict[str, Any] | None = None
     protocol: dict[str, Any] | None = None
     classes: tuple[str, ...] = ()
     cells: tuple[Cell, ...] = ()
@@ -94,6 +96,7 @@ class Record(Settings):
     started_at: str
     seconds: float
     peak_memory_bytes: int | None = None
+    peak_gpu_memory_bytes: int | None = None
     failure: Failure | None = None
 
 

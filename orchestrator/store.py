@@ -100,8 +100,17 @@ class Store:
         return files
 
     def commit(self, record: Record) -> None:
-        """Write a record as the last file of its task: from then on the task is done."""
+        """Write a record as the last file of its task: from then on the task is done.
+
+        Raises:
+            TaskError: another process has taken the task over meanwhile; its result is the one to keep.
+        """
         folder = self.folder(record.key)
+        if lease.is_lost(self.lease_file(record.key)):
+            raise TaskError(
+                f"{record.stage}: this process was suspended for so long that another took the task over. "
+                "Run the same command again: it takes that result."
+            )
         write_atomically(folder / FILE, dump_record(record), durable=True)
         (folder / FAILURE_FILE).unlink(missing_ok=True)
         shutil.rmtree(folder / SCRATCH, ignore_errors=True)

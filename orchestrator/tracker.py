@@ -37,8 +37,14 @@ class MirrorTarget:
 
     def has_all(self, keys: Iterable[str], store: Store) -> bool:
         """Say whether all these tasks are mirrored there."""
-        marks = self.marks(store)
-        return marks.is_dir() and set(keys) <= set(os.listdir(marks))
+        return set(keys) <= self.list_mirrored(store)
+
+    def list_mirrored(self, store: Store) -> set[str]:
+        """Return the keys of the tasks that are mirrored there; none where its sqlite file is gone, to be made anew."""
+        marks, database = self.marks(store), self.tracking_uri.removeprefix("sqlite:///")
+        if not marks.is_dir() or (database != self.tracking_uri and not os.path.exists(database)):
+            return set()
+        return set(os.listdir(marks))
 
     def marks(self, store: Store) -> Path:
         """Return the folder with an empty file for each task that is mirrored there."""

@@ -20,4 +20,4 @@ if "$venv/bin/python" -m pip show --quiet opencv-python 2>/dev/null; then
     "$venv/bin/python" -m pip uninstall --quiet --yes opencv-python opencv-python-headless
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --constraint constraints.txt opencv-python-headless 2> >(grep -v -E '^WARNING: (Location|Cache entry)' >&2)
 fi
-"$venv/bin/python" -c "import cv2, torch, ray, mlflow, mmengine" 
+"$venv/bin/python" -c "import cv2, torch, ray, mlflow, mmengine"

@@ -16,15 +16,17 @@ def fingerprint(settings: DatasetSettings, root: Path, require_labels: bool = Tr
 
     The folder's own path and the files' times do not matter, so a data set may be moved or copied. Contents are not
     read: an edit that leaves a file's size as it was is not seen. `resize` is not part of it: a task holds it itself.
+    Nor are labels that nobody reads: preparing those of an unlabelled target changes no key.
 
     Args:
         settings: Type, split and subset.
         root: The data set's own folder.
-        require_labels: See `list_frames`; by default a data set that is not prepared is found out here.
+        require_labels: Whether labels are read. By default they are, and a data set that is not prepared is found out
+            here; if not, they are not part of the summary at all, whether they exist or not.
 
     Returns:
         64 hexadecimal digits (SHA-256) over type, split, subset and, for each frame, the relative path and size in
-        bytes of its image and of its label (null where it has none).
+        bytes of its image and of its label (null where it has none or none is read).
 
     Raises:
         SpecError: The type, split or subset does not exist.
@@ -35,7 +37,7 @@ def fingerprint(settings: DatasetSettings, root: Path, require_labels: bool = Tr
     inside = f"{root}{os.sep}"
     for frame in list_frames(settings, root, require_labels):
         row: list[str | int | None] = []
-        for path in (frame.image, frame.label):
+        for path in (frame.image, frame.label if require_labels else None):
             # Strings, as 25,000 frames must not keep a planner waiting.
             file = None if path is None else str(path)
             row += [None, None] if file is None else [_normalise(file, inside), os.stat(file).st_size]

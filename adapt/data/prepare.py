@@ -120,8 +120,11 @@ def _refresh_statistics(dataset: DatasetType, root: Path, workers: int, on_progr
     except PrerequisiteError as error:
         raise _UnreadySplitError(str(error)) from error
     has_files = all((root / name).is_file() for name in STATISTICS_FILES)
-    if has_files and load_class_statistics(frames, settings, root) is not None:
-        return 0
+    try:
+        if has_files and load_class_statistics(frames, settings, root) is not None:
+            return 0
+    except PrerequisiteError as error:
+        raise _UnreadySplitError(str(error)) from error
     _require_writable({root})
     try:
         statistics = class_statistics(frames, settings, workers, on_progress)

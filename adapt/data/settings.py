@@ -19,7 +19,9 @@ class DatasetSettings(Settings):
         split: One split, or several that are read as one.
         subset: ACDC conditions or CamVid sequences; empty means all of them.
         every: Take every n-th frame in path order, from the first: video frames a second apart say little new.
-        resize: (width, height) in pixels that images are brought to before the network, or None for their own size.
+        resize: (width, height) in pixels: each image is scaled by one factor to fit inside before it reaches the network,
+            in training and in testing alike (`adapt.data.resize`); predictions come back at the image's own size. None
+            leaves images at their own size.
     """
 
     type: str

@@ -24,92 +24,42 @@ with warnings.catch_warnings(), stand_in_for_compiled_ops():
     import mmseg.structures
     import mmseg.visualization  # noqa: F401
     from mmcv.cnn.bricks import DropPath
-    from mmcv.transforms import BaseTransform, LoadImageFromFile, to_tensor
     from mmengine.config import Config, ConfigDict
-    from mmengine.dataset import BaseDataset, InfiniteSampler, default_collate, pseudo_collate
-    from mmengine.evaluator import BaseMetric
-    from mmengine.hooks import CheckpointHook, EMAHook, Hook
-    from mmengine.logging import HistoryBuffer, MessageHub, MMLogger
-    from mmengine.model import BaseModel, BaseModule, revert_sync_batchnorm
-    from mmengine.optim import OptimWrapper, OptimWrapperDict, build_optim_wrapper
-    from mmengine.registry import DefaultScope, init_default_scope
-    from mmengine.runner import BaseLoop, IterBasedTrainLoop, LogProcessor, Runner
+    from mmengine.dataset import pseudo_collate
+    from mmengine.hooks import Hook
+    from mmengine.logging import HistoryBuffer
+    from mmengine.model import BaseModel
+    from mmengine.optim import OptimWrapper
+    from mmengine.registry import DefaultScope
+    from mmengine.runner import BaseLoop, Runner
     from mmengine.runner.checkpoint import CheckpointLoader
     from mmengine.structures import PixelData
     from mmseg.datasets import BaseSegDataset
-    from mmseg.datasets.transforms import LoadAnnotations, PackSegInputs
-    from mmseg.models import BaseSegmentor, EncoderDecoder, SegDataPreProcessor
-    from mmseg.models.decode_heads.decode_head import BaseDecodeHead
-    from mmseg.registry import (
-        DATA_SAMPLERS,
-        DATASETS,
-        HOOKS,
-        LOOPS,
-        METRICS,
-        MODELS,
-        OPTIM_WRAPPER_CONSTRUCTORS,
-        OPTIM_WRAPPERS,
-        OPTIMIZERS,
-        PARAM_SCHEDULERS,
-        RUNNERS,
-        TRANSFORMS,
-    )
+    from mmseg.models import SegDataPreProcessor
+    from mmseg.registry import DATASETS, METRICS, MODELS, PARAM_SCHEDULERS
     from mmseg.structures import SegDataSample
-    from mmseg.utils import register_all_modules
 
 __all__ = [
     "DATASETS",
-    "DATA_SAMPLERS",
-    "HOOKS",
-    "LOOPS",
     "METRICS",
     "MODELS",
-    "OPTIMIZERS",
-    "OPTIM_WRAPPERS",
-    "OPTIM_WRAPPER_CONSTRUCTORS",
     "PARAM_SCHEDULERS",
-    "RUNNERS",
-    "TRANSFORMS",
-    "BaseDataset",
-    "BaseDecodeHead",
     "BaseLoop",
-    "BaseMetric",
     "BaseModel",
-    "BaseModule",
     "BaseSegDataset",
-    "BaseSegmentor",
-    "BaseTransform",
-    "CheckpointHook",
     "CheckpointLoader",
     "Config",
     "ConfigDict",
     "DefaultScope",
     "DropPath",
-    "EMAHook",
-    "EncoderDecoder",
     "HistoryBuffer",
     "Hook",
-    "InfiniteSampler",
-    "IterBasedTrainLoop",
-    "LoadAnnotations",
-    "LoadImageFromFile",
-    "LogProcessor",
-    "MMLogger",
-    "MessageHub",
     "OptimWrapper",
-    "OptimWrapperDict",
-    "PackSegInputs",
     "PixelData",
     "Runner",
     "SegDataPreProcessor",
     "SegDataSample",
-    "build_optim_wrapper",
-    "default_collate",
-    "init_default_scope",
     "pseudo_collate",
-    "register_all_modules",
-    "revert_sync_batchnorm",
-    "to_tensor",
 ]
 
 from adapt.openmmlab.checkpoint import install_safe_loader

@@ -9,6 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import nn
+
 from adapt.errors import TaskError
 from adapt.openmmlab import Hook
 from adapt.training.randomness import seed_iteration
@@ -43,7 +46,8 @@ class StopAtNonFiniteLoss(Hook):
 class SaveResumePoint(Hook):
     """Keep one whole checkpoint on disk: the new one is written beside the old one and then takes its name.
 
-    It holds plain data and tensors only (mmengine's log history is left out), so any safe reader reads it.
+    It holds plain data and tensors only (mmengine's log history is left out), so any safe reader reads it. Parameters
+    that are no numbers any more are never saved: the last step may spoil them after a loss that was finite.
     """
 
     priority = "VERY_LOW"  # after the schedulers have stepped
@@ -57,9 +61,16 @@ class SaveResumePoint(Hook):
         checkpoint["message_hub"] = {"log_scalars": {}, "runtime_info": {}, "resumed_keys": {}}
 
     def after_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
-        """Save every `interval` iterations and after the last."""
+        """Save every `interval` iterations and after the last; a TaskError instead if a parameter is not finite."""
         done = runner.iter + 1
         if done % self.interval == 0 or done == runner.max_iters:
+            name = find_non_finite(runner.model)
+            if name is not None:
+                raise TaskError(
+                    f"Training stopped at iteration {done} of {runner.max_iters}: '{name}' of the network holds values "
+                    "that are not finite. Lower the learning rate or lengthen the warm-up; the last resume point is "
+                    "from before this."
+                )
             unfinished = self.path.with_suffix(".unfinished")
             runner.save_checkpoint(str(unfinished.parent), unfinished.name, by_epoch=False)
             os.replace(unfinished, self.path)
@@ -109,3 +120,19 @@ class Report(Hook):
         self._sums = dict.fromkeys(self.names, 0.0)
         self._count = 0
         self._started = time.perf_counter()
+
+
+def find_non_finite(model: nn.Module) -> str | None:
+    """Find a parameter, or a running statistic of a batch norm, that holds infinite values or no numbers.
+
+    Args:
+        model: Any network. Other buffers are not looked at: an attention mask may well hold minus infinity.
+
+    Returns:
+        The name of the first one, or None if all are finite.
+    """
+    for name, tensor in model.state_dict(keep_vars=True).items():
+        is_checked = isinstance(tensor, nn.Parameter) or name.endswith(("running_mean", "running_var"))
+        if is_checked and not torch.isfinite(tensor).all():
+            return name
+    return None

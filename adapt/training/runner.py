@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import torch
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
@@ -28,20 +29,25 @@ from adapt.training.optimizer import build_optimizer
 from adapt.training.sample import LabelledDataset
 from adapt.training.sampler import PositionSampler
 from adapt.training.schedule import build_schedule
-from adapt.training.settings import TrainSettings
-
-# These change nothing about the result, so a run may be resumed with other values.
-PRACTICAL_SETTINGS = {"checkpoint_interval", "log_interval"}
+from adapt.training.settings import PRACTICAL_SETTINGS, TrainSettings
 
 
 class QuietRunner(Runner):
-    """mmengine's Runner, writing to its log file only."""
+    """mmengine's Runner, writing to its log file only, and on the device that its model is on."""
 
     def build_logger(self, *args: Any, **kwargs: Any) -> Any:
         """Build the logger without its console handler."""
         logger = super().build_logger(*args, **kwargs)
         logger.handlers[:] = [handler for handler in logger.handlers if isinstance(handler, logging.FileHandler)]
         return logger
+
+    def wrap_model(self, model_wrapper_cfg: Any, model: Any) -> Any:
+        """Leave the model on its device: mmengine would take it to a GPU wherever one is visible."""
+        return model
+
+    def resume(self, filename: str, *args: Any, **kwargs: Any) -> None:
+        """Resume by way of the CPU, from where tensors go to the model's device."""
+        super().resume(filename, *args, **{"map_location": "cpu", **kwargs})
 
     def _log_env(self, env_cfg: Any) -> None:
         """Leave the environment to the task's record: collecting it starts compilers."""
@@ -70,6 +76,7 @@ def train_supervised(
     weights: Path | None = None,
     weights_of: WeightsOf = "network",
     workers: int = 0,
+    device: torch.device | None = None,
 ) -> nn.Module:
     """Train a network on labelled frames; go on where an interrupted run of the same kind stopped.
 
@@ -84,13 +91,14 @@ def train_supervised(
         weights: A checkpoint to start from, or None.
         weights_of: What that checkpoint holds.
         workers: Loader processes; the result does not depend on it.
+        device: What to train on; None is the CPU, also where a GPU is visible.
 
     Returns:
-        The trained network in eval mode, on the device it was trained on.
+        The trained network in eval mode, on `device`.
 
     Raises:
         PrerequisiteError: A file cannot be read.
-        TaskError: The loss is no finite number.
+        TaskError: The loss or a parameter is not finite.
     """
     model = build_model(model_config, seed)
     if weights is not None:
@@ -104,7 +112,7 @@ def train_supervised(
         "dataset": dataset.model_dump(mode="json"),
     }
     samples = LabelledDataset(frames, dataset, settings.augment, seed)
-    return run_training(model, samples, settings, seed, workdir, on_step, ("loss",), identity, workers)
+    return run_training(model, samples, settings, seed, workdir, on_step, ("loss",), identity, workers, device)
 
 
 def run_training(
@@ -117,11 +125,12 @@ def run_training(
     metrics: tuple[str, ...],
     identity: Mapping[str, Any],
     workers: int = 0,
+    device: torch.device | None = None,
 ) -> nn.Module:
     """Train any model that has a `train_step`, or go on training it.
 
     Args:
-        model: Built and initialised; trained in place.
+        model: Built and initialised, without synchronised batch norms; trained in place.
         samples: Gives the sample of any position of the endless training stream.
         settings: The run.
         seed: The run's seed.
@@ -130,14 +139,16 @@ def run_training(
         metrics: Names of those outputs of `train_step` that `on_step` gets.
         identity: JSON-able data that, with settings and seed, tells this run from others in the same `workdir`.
         workers: Loader processes.
+        device: What to train on; None is the CPU, also where a GPU is visible.
 
     Returns:
-        The model in eval mode.
+        The model in eval mode, on `device`.
 
     Raises:
-        TaskError: A loss is no finite number.
+        TaskError: A loss or a parameter is not finite.
     """
     workdir.mkdir(parents=True, exist_ok=True)
+    model = model.to(device or torch.device("cpu"))  # its data preprocessor goes along
     run = {"seed": seed, "settings": settings.model_dump(mode="json", exclude=PRACTICAL_SETTINGS), **identity}
     resume_point = workdir / f"resume-{compute_fingerprint(run)}.pth"
     runner = QuietRunner(

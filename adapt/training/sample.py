@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 from torch.utils.data import Dataset
 
 from adapt.data.layout import Frame
 from adapt.data.reading import read_frame, read_image
+from adapt.data.resize import resize_image, resize_label
 from adapt.data.settings import DatasetSettings
 from adapt.openmmlab import PixelData, SegDataSample
 from adapt.training.augment import Image, Label, augment
@@ -48,7 +48,7 @@ def read_labelled(frame: Frame, dataset: DatasetSettings) -> tuple[Image, Label]
         (H, W, 3) uint8 RGB and (H, W) uint8 train ids, 255 ignored.
     """
     image, label = read_frame(frame, dataset)
-    return resize(image, dataset.resize, cv2.INTER_LINEAR), resize(label, dataset.resize, cv2.INTER_NEAREST)
+    return resize_image(image, dataset.resize), resize_label(label, dataset.resize)
 
 
 def read_unlabelled(frame: Frame, dataset: DatasetSettings) -> Image:
@@ -61,28 +61,7 @@ def read_unlabelled(frame: Frame, dataset: DatasetSettings) -> Image:
     Returns:
         (H, W, 3) uint8 RGB.
     """
-    return resize(read_image(frame.image), dataset.resize, cv2.INTER_LINEAR)
-
-
-def resize(pixels: Image, size: tuple[int, int] | None, interpolation: int) -> Image:
-    """Bring an image or a label to the largest size of its own shape that fits into `size`.
-
-    Keeping the ratio is what DAFormer does: GTA's 1914x1052 become 1280x704 with (1280, 720).
-
-    Args:
-        pixels: (H, W, 3) or (H, W) uint8.
-        size: (width, height), or None to leave the pixels as they are.
-        interpolation: OpenCV's; nearest for labels.
-
-    Returns:
-        As `pixels`, of the new size, each side rounded to the nearest pixel.
-    """
-    height, width = pixels.shape[:2]
-    if size is None:
-        return pixels
-    scale = min(size[0] / width, size[1] / height)
-    scaled = (int(width * scale + 0.5), int(height * scale + 0.5))
-    return pixels if scaled == (width, height) else cv2.resize(pixels, scaled, interpolation=interpolation)
+    return resize_image(read_image(frame.image), dataset.resize)
 
 
 def pack(frame: Frame, image: Image, label: Label | None) -> dict[str, Any]:

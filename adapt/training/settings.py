@@ -8,6 +8,9 @@ from pydantic import Field
 
 from adapt.settings import Settings
 
+PRACTICAL_SETTINGS = {"checkpoint_interval", "log_interval"}
+"""Fields of `TrainSettings` that change nothing about the result: no part of a task's identity or of a resume point's."""
+
 
 class OptimizerSettings(Settings):
     """The optimiser and the groups that its parameters fall into.

@@ -1,4 +1,11 @@
-"""The source model as it came: the row that every method is compared with."""
+"""The source model as it came: the row that every method is compared with.
+
+Paper: none of its own; the row `source` of Tent, ICLR 2021, arXiv 2006.10726.
+Implements: the prediction of the model in eval mode, all statistics and parameters as trained.
+Checked against: the plain model in eval mode, bit for bit (tests/adapt/tta/test_source.py).
+Deviations: none.
+Protocol: one pass per frame, which is the scored prediction; there is nothing to reset.
+"""
 
 from __future__ import annotations
 

@@ -36,7 +36,6 @@ class UdaSettings(Settings):
             configuration for 512-high crops uses 15 (a rectification artefact of Cityscapes).
         ignore_bottom: The same at the bottom; 120 in the paper's configuration (the ego car's bonnet).
         rare_class: Rare class sampling, or None for uniform source frames.
-        mix: How source and target are mixed: `class` is ClassMix.
         evaluate_with: The network that the run hands on: the student, as in the paper, or its EMA teacher.
     """
 
@@ -46,5 +45,4 @@ class UdaSettings(Settings):
     ignore_top: int = Field(default=0, ge=0)
     ignore_bottom: int = Field(default=0, ge=0)
     rare_class: RareClassSettings | None = RareClassSettings()
-    mix: Literal["class"] = "class"
     evaluate_with: Literal["student", "teacher"] = "student"

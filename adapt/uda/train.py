@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import nn
 from torch.utils.data import Dataset
@@ -45,6 +46,7 @@ def train_uda(
     weights_of: WeightsOf = "network",
     class_counts: NDArray[np.int64] | None = None,
     workers: int = 0,
+    device: torch.device | None = None,
 ) -> nn.Module:
     """Adapt a network to the target; go on where an interrupted run of the same kind stopped.
 
@@ -64,14 +66,15 @@ def train_uda(
         weights_of: What that checkpoint holds.
         class_counts: (N, K) pixels of each class in each source frame, for rare class sampling; counted when None.
         workers: Loader processes; the result does not depend on it.
+        device: What to train on; None is the CPU, also where a GPU is visible.
 
     Returns:
-        The network that `uda.evaluate_with` names, in eval mode, on the device it was trained on.
+        The network that `uda.evaluate_with` names, in eval mode, on `device`.
 
     Raises:
         SpecError: There is no crop, or the network cannot be trained by this method.
         PrerequisiteError: A file cannot be read.
-        TaskError: A loss is no finite number.
+        TaskError: A loss or a parameter is not finite.
     """
     if settings.augment.crop is None:
         raise SpecError(
@@ -97,5 +100,5 @@ def train_uda(
         "target": {"frames": [frame.name for frame in target_frames], "dataset": target.model_dump(mode="json")},
     }
     model, samples = DAFormer(student, uda), DomainPairs(labelled, unlabelled)
-    adapted: Any = run_training(model, samples, settings, seed, workdir, on_step, METRICS, identity, workers)
+    adapted: Any = run_training(model, samples, settings, seed, workdir, on_step, METRICS, identity, workers, device)
     return adapted.teacher if uda.evaluate_with == "teacher" else adapted.student

@@ -20,7 +20,7 @@ Run domain-adaptation and robustness experiments in semantic segmentation as one
 
   segshift plan                                    list the experiments
   segshift plan gta2cityscapes                     what would run, what is cached, what it costs
-  segshift sweep gta2cityscapes                    run it: a miniature without data, the paper with data and GPUs
+  segshift sweep gta2cityscapes                    run it: a miniature without data, the real thing with data and GPUs
   segshift sweep gta2cityscapes matrix.seed=[0]    ... with one seed only
   segshift leaderboard gta2cityscapes              the result again, from the records
 """
@@ -28,7 +28,7 @@ Run domain-adaptation and robustness experiments in semantic segmentation as one
 EPILOG = """\
 Data:  DATA folder with cityscapes/, gta/ ... by --data or SEGSHIFT_DATA, or `data:` in ./segshift.yaml.
 Store: results go to ./segshift-store, --store or SEGSHIFT_STORE; what is there is never computed again.
-Exit codes: 0 done, 1 a task failed, 2 something must be mended first, 130 stopped by Ctrl-C.
+Exit codes: 0 done, 1 a task failed or has no result yet, 2 something must be mended first, 130 stopped by Ctrl-C.
 """
 
 

@@ -47,4 +47,5 @@ def read_workspace(options: argparse.Namespace) -> Workspace:
 def read_plan(options: argparse.Namespace, workspace: Workspace) -> Plan:
     """Return the plan that the command line asks for."""
     gpus = None if workspace.address else count_gpus()
-    return plan_experiment(options.experiment, workspace, options.profile, options.overrides, gpus)
+    wants_data = options.data is not None
+    return plan_experiment(options.experiment, workspace, options.profile, options.overrides, gpus, wants_data)

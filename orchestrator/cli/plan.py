@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from typing import TYPE_CHECKING
 
 from experiments.document import read_document
 from experiments.load import find_experiment, list_experiments
@@ -19,10 +20,13 @@ from orchestrator.costs import Costs, estimate_task_s, read_costs
 from orchestrator.store import Store
 from orchestrator.sweep_state import Status, SweepState, survey
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
 EXAMPLES = """\
   segshift plan                                           the experiments there are
   segshift plan gta2cityscapes                            its graph as a tree: cached, to run, estimated cost
-  segshift plan gta2cityscapes --profile full             the paper's settings
+  segshift plan gta2cityscapes --profile full             real data and GPUs
   segshift plan gta2cityscapes matrix.seed=[0,1] --json   for a program to read
 """
 SHOWN_TASKS = 12  # of one stage; the rest is counted
@@ -80,7 +84,7 @@ def to_json(plan: Plan, state: SweepState, costs: Costs) -> dict[str, object]:
                 "point": dict(task.point),
                 "inputs": dict(task.inputs),
                 "cached": state.status[task.key] is Status.CACHED,
-                "estimated_seconds": estimate_task_s(task, plan.graph.name, plan.graph.profile, costs),
+                "estimated_seconds": estimate_task_s(task, plan.graph.name, plan.graph.variant, costs),
                 "resources": task.resources.model_dump(),
             }
             for task in plan.graph.tasks.values()
@@ -105,7 +109,7 @@ def _print_tree(plan: Plan, state: SweepState, costs: Costs) -> None:
         cached = sum(state.status[key] is Status.CACHED for key in tasks)
         needs = sorted({graph.tasks[key].stage for task in tasks.values() for key in task.inputs.values()})
         suffix = f" ← {', '.join(needs)}" if needs else ""
-        each = estimate_task_s(first, graph.name, graph.profile, costs)
+        each = estimate_task_s(first, graph.name, graph.variant, costs)
         cost = f", about {show_duration(each)} each" if each is not None else ""
         count = f"{len(tasks)} task{'s' if len(tasks) > 1 else ''}, {cached} cached{cost}"
         branch = tree.add(Text.assemble((stage, "bold cyan"), f" ({first.kind}){suffix}  ", (count, "dim")))
@@ -120,7 +124,7 @@ def _print_tree(plan: Plan, state: SweepState, costs: Costs) -> None:
     console.print(tree)
     waiting = state.count(Status.WAITING)
     estimates = [
-        estimate_task_s(task, graph.name, graph.profile, costs)
+        estimate_task_s(task, graph.name, graph.variant, costs)
         for key, task in graph.tasks.items()
         if state.status[key] is Status.WAITING
     ]
@@ -136,11 +140,9 @@ def _print_tree(plan: Plan, state: SweepState, costs: Costs) -> None:
         console.print(Text.assemble(("missing: ", "bold red"), problem))
 
 
-def print_choice(plan: Plan, console: object) -> None:
+def print_choice(plan: Plan, console: Console) -> None:
     """Say which profiles were passed over and why, where the choice was not the user's."""
-    from rich.console import Console
     from rich.text import Text
 
-    if isinstance(console, Console):
-        for name, why in plan.passed_over.items():
-            console.print(Text.assemble((f"The {name} profile cannot run here: ", "yellow"), why + "."))
+    for name, why in plan.passed_over.items():
+        console.print(Text.assemble((f"The {name} profile cannot run here: ", "yellow"), why + "."))

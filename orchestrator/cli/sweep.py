@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from orchestrator.tracker import MirrorTarget
 
 EXAMPLES = """\
-  segshift sweep gta2cityscapes                            a miniature where there is no data, the paper where there is
+  segshift sweep gta2cityscapes                            a miniature where there is no data, the real thing where there is
   segshift sweep gta2cityscapes matrix.seed=[0,1,2,3,4]    five seeds; those already done are not done again
   segshift sweep camvid_robustness --data /data            real images
   segshift sweep gta2cityscapes --profile full --address HOST:6379    on a running Ray cluster
@@ -99,7 +99,7 @@ def choose_mirror(plan: Plan, workspace: Workspace, store: Store) -> MirrorTarge
     from orchestrator.tracker import MirrorTarget
 
     uri = workspace.tracking_uri or default_uri(store)
-    return MirrorTarget(uri, plan.graph.name, plan.graph.profile, artifact_root(store))
+    return MirrorTarget(uri, plan.graph.name, plan.graph.variant, artifact_root(store))
 
 
 def mirror_finished(state: SweepState, store: Store, mirror: MirrorTarget) -> None:

@@ -91,6 +91,7 @@ class Board:
     title: str
     miniature: bool
     tables: tuple[Table, ...]
+    overrides: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the board as plain data."""
@@ -116,7 +117,7 @@ def build_board(graph: Graph, find_record: FindRecord, miniature: bool, stages: 
     tables = [_build_table(graph, json.loads(protocol), tasks, find_record) for protocol, tasks in groups.items()]
     titles = [table.title for table in tables]
     tables = [replace(t, title=f"{t.title} ({_tell_apart(t)})") if titles.count(t.title) > 1 else t for t in tables]
-    return Board(graph.name, graph.profile, graph.title, miniature, tuple(tables))
+    return Board(graph.name, graph.profile, graph.title, miniature, tuple(tables), graph.overrides)
 
 
 def _tell_apart(table: Table) -> str:
@@ -126,53 +127,90 @@ def _tell_apart(table: Table) -> str:
 
 def _build_table(graph: Graph, protocol: dict[str, Any], tasks: list[Task], find_record: FindRecord) -> Table:
     entries: dict[str, list[Task]] = {}
-    for task in tasks:
-        entries.setdefault(json.dumps(_identify(graph, task)), []).append(task)
-    rows = [_build_row(graph, list({t.key: t for t in group}.values()), find_record) for group in entries.values()]
+    for task in {task.key: task for task in tasks}.values():
+        entries.setdefault(json.dumps(_describe_lineage(graph, task), sort_keys=True), []).append(task)
+    names = _name_entries(graph, [group[0] for group in entries.values()])
+    rows = [_build_row(name, group, find_record) for name, group in zip(names, entries.values(), strict=True)]
     columns = tuple(dict.fromkeys(name for row in rows for name in row.scores)) or (_main_score(protocol["kind"]),)
     details = tuple(name for name in columns if "/" in name) if protocol["kind"] == "benchmark" else ()
     return Table(_name_table(tasks[0]), protocol, columns, details, _rank(rows, columns[0]))
 
 
-def _identify(graph: Graph, task: Task) -> tuple[str, str | None, dict[str, str]]:
-    """Return what tells entries apart: how the network was trained, its test-time method, and all else but the seed."""
-    trained = graph.tasks.get(task.inputs.get("checkpoint", ""))
-    method = trained.label if trained is not None else str(getattr(task.settings, "model", None))
-    adaptation, tuned = None, {}
+def _describe_lineage(graph: Graph, task: Task) -> list[Any]:
+    """Return all that a score depends on but the seeds of its training: tasks that agree on it are runs of one entry."""
+    settings = task.settings.model_dump(mode="json", exclude={"label", "resources", "expected_seconds", *task.inputs})
+    if task.kind in ("train", "uda"):
+        settings.pop("seed")
+    data = {name: bound.fingerprint for name, bound in task.datasets.items()}
+    model = [task.model.config_sha256, task.model.weights_sha256, task.model.settings.overrides] if task.model else None
+    inputs = [graph.tasks[key] for key in task.inputs.values()]
+    return [task.kind, settings, data, model, [[needed.label, *_describe_lineage(graph, needed)] for needed in inputs]]
+
+
+@dataclass(frozen=True)
+class _Name:
+    """How an entry is called: how its network was trained, its test-time method, and what else tells it apart."""
+
+    method: str
+    adaptation: str | None
+    axes: tuple[tuple[str, str], ...]
+
+
+def _name_entries(graph: Graph, tasks: list[Task]) -> list[_Name]:
+    """Name entries briefly, and the ones that would share a name more fully."""
+    brief = [_name_entry(graph, task, describe) for task in tasks]
+    full = [_name_entry(graph, task, _describe_fully) for task in tasks]
+    names = [full[i] if brief.count(name) > 1 else name for i, name in enumerate(brief)]
+    return [
+        replace(name, method=f"{name.method} [{_find_trained(graph, task).stage}]") if names.count(name) > 1 else name
+        for name, task in zip(names, tasks, strict=True)
+    ]
+
+
+def _find_trained(graph: Graph, task: Task) -> Task:
+    """Return the task that trained the network that a task scores; the task itself where the weights came from outside."""
+    return graph.tasks.get(task.inputs.get("checkpoint", ""), task)
+
+
+def _name_entry(graph: Graph, task: Task, show: Callable[[Any], str]) -> _Name:
+    trained = _find_trained(graph, task)
+    method = trained.label if trained is not task else str(getattr(task.settings, "model", None))
+    adaptation, axes = None, {}
     if isinstance(task.settings, StreamStage):
         adaptation = task.settings.method.name
-        tuned = {  # else two learning rates of one method would be pooled as if they were seeds
-            name: describe(value)
-            for name, value in task.settings.method.model_dump(exclude_defaults=True).items()
-            if value not in task.point.values()
-        }
-    named = ("${",) if trained is not None else ()
-    axes = {
-        axis: describe(value)
-        for axis, value in task.point.items()
-        if axis != SEED_AXIS and not (named and str(value).startswith(named)) and describe(value) != adaptation
-    }
-    return method, adaptation, axes | tuned
+        axes = {name: str(v) for name, v in task.settings.method.model_dump(exclude_defaults=True).items()}
+    for axis, value in task.point.items():
+        is_reference = str(value).startswith("${")
+        is_method = isinstance(value, dict) and value.get("name") == adaptation
+        if axis != SEED_AXIS and not is_reference and not is_method:
+            axes[axis] = show(value)
+    return _Name(method, adaptation, tuple(axes.items()))
 
 
-def _build_row(graph: Graph, tasks: list[Task], find_record: FindRecord) -> Row:
-    method, adaptation, axes = _identify(graph, tasks[0])
+def _describe_fully(value: Any) -> str:
+    if not isinstance(value, dict):
+        return describe(value)
+    rest = ", ".join(f"{key}={item}" for key, item in value.items() if key != "name")
+    return f"{describe(value)}({rest})" if rest and "name" in value else describe(value)
+
+
+def _build_row(name: _Name, tasks: list[Task], find_record: FindRecord) -> Row:
     records = [find_record(task.key) for task in tasks]
     present = [record for record in records if record is not None]
     scored = [select_scores(record) if record is not None else {} for record in records]
-    columns = dict.fromkeys(name for scores in scored for name in scores)
+    columns = dict.fromkeys(column for scores in scored for column in scores)
     missing = len(records) - len(present)
     networks = [record.network for record in present if record.network is not None]
     return Row(
         rank=None,
-        method=method,
-        adaptation=adaptation,
-        axes=axes,
+        method=name.method,
+        adaptation=name.adaptation,
+        axes=dict(name.axes),
         seeds=len(present),
         runs=len(records),
         architecture=networks[0].architecture if networks else None,
         parameters=networks[0].parameters if networks else None,
-        scores={name: _pool([scores.get(name) for scores in scored]) for name in columns},
+        scores={column: _pool([scores.get(column) for scores in scored]) for column in columns},
         reason=f"{missing} of {len(records)} runs have no result" if missing else None,
         keys=tuple(task.key for task in tasks),
     )

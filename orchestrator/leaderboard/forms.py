@@ -79,6 +79,8 @@ def to_csv(board: Board) -> str:
 def to_markdown(board: Board) -> str:
     """Return a leaderboard as Markdown, scores in percent."""
     lines = [f"# {board.experiment} ({board.profile} profile)", "", board.title, ""]
+    if board.overrides:
+        lines += [f"Changed by overrides: `{' '.join(board.overrides)}`", ""]
     if board.miniature:
         lines += [f"> **{MINIATURE_NOTICE}**", ""]
     for table in board.tables:
@@ -96,6 +98,8 @@ def print_board(board: Board, console: Console) -> None:
     """Print the summarising scores of a leaderboard in the terminal, in percent."""
     console.print()
     console.rule(Text(f"{board.experiment} · {board.profile} profile · leaderboard", style="bold"))
+    if board.overrides:
+        console.print(Text(f"changed by overrides: {' '.join(board.overrides)}", style="yellow"))
     if board.miniature:
         console.print(Text(MINIATURE_NOTICE, style="bold yellow"))
     for table in board.tables:

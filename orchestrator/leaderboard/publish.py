@@ -28,7 +28,7 @@ def publish(plan: Plan, store: Store, console: Console) -> tuple[Path, ...]:
     """Print the leaderboard and write its files; return them."""
     board = make_board(plan, store)
     print_board(board, console)
-    files = write_forms(board, store.root / "leaderboards" / f"{plan.graph.name}-{plan.graph.profile}")
+    files = write_forms(board, store.root / "leaderboards" / f"{plan.graph.name}-{plan.graph.variant}")
     for file in files:
         console.print(f"  {file}", highlight=False, soft_wrap=True)
     return files

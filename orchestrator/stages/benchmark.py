@@ -27,44 +27,34 @@ def run(task: Task, context: StageContext) -> StageResult:
     settings = task.settings
     if not isinstance(settings, BenchmarkStage):
         raise TypeError(f"{task.name} is no benchmark task")
-    device = runtime.configure(context.threads, seed=0)
+    device = runtime.configure(context.threads, 0, context.gpus)
     model, classes, network = load_network(task, context, device)
     dataset = task.datasets[settings.dataset].settings
     frames = list_frames(dataset, context.roots[settings.dataset])[: settings.limit]
     protocol = find_protocol(settings.protocol)
-    counts = {
-        name: np.zeros((len(frames), len(classes), len(classes)), np.int64)
-        for name in (CLEAN, *(f"{corruption}/{severity}" for corruption, severity in protocol.cells))
-    }
+    cells: dict[str, tuple[str, int] | None] = {CLEAN: None} | {f"{cell[0]}/{cell[1]}": cell for cell in protocol.cells}
+    counts = {name: np.zeros((len(frames), len(classes), len(classes)), np.int64) for name in cells}
     seconds = 0.0
     for index, frame in enumerate(frames):
         image, label = read_frame(frame, dataset)
-        seen = {CLEAN: image} | {
-            f"{corruption}/{severity}": corrupt(
-                image,
-                corruption,
-                severity,
-                derive_seed(settings.seed, frame.name, corruption, severity),
-                backend=protocol.backend,
-                origin=str(frame.image),
-            )
-            for corruption, severity in protocol.cells
-        }
-        for name, pixels in seen.items():
+        for name, cell in cells.items():
+            pixels = image
+            if cell is not None:
+                seed = derive_seed(settings.seed, frame.name, *cell)
+                pixels = corrupt(image, *cell, seed, backend=protocol.backend, origin=str(frame.image))
             started = time.perf_counter()
             prediction = predict_classes(model, pixels, dataset.resize)
             seconds += time.perf_counter() - started
             counts[name][index] = count_confusion(label, prediction, len(classes))
         context.on_step(index + 1, {"progress": (index + 1) / len(frames)})
     save_counts(context.folder, [frame.name for frame in frames], counts)
-    axes = {f"{corruption}/{severity}": (corruption, severity) for corruption, severity in protocol.cells}
     return StageResult(
         network=network,
         protocol=describe_protocol(task),
         classes=classes,
         cells=tuple(
-            make_cell(name, {"corruption": axes[name][0], "severity": axes[name][1]} if name in axes else {}, values)
-            for name, values in counts.items()
+            make_cell(name, {} if cell is None else {"corruption": cell[0], "severity": cell[1]}, counts[name])
+            for name, cell in cells.items()
         ),
         metrics={"frames_per_second": len(frames) * len(counts) / seconds if seconds > 0 else None},
     )

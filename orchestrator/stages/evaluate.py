@@ -25,7 +25,7 @@ def run(task: Task, context: StageContext) -> StageResult:
     settings = task.settings
     if not isinstance(settings, EvaluateStage):
         raise TypeError(f"{task.name} is no evaluate task")
-    device = runtime.configure(context.threads, seed=0)
+    device = runtime.configure(context.threads, 0, context.gpus)
     model, classes, network = load_network(task, context, device)
     dataset = task.datasets[settings.dataset].settings
     frames = list_frames(dataset, context.roots[settings.dataset])[: settings.limit]

@@ -31,6 +31,7 @@ class StageContext:
         weights: the file of outside weights of the task's model, or None.
         inputs: role -> folder of the finished task whose output it is.
         threads: CPU threads to use.
+        gpus: GPUs that the task was given; 0 keeps it on the CPU.
         on_step: takes live scalars.
     """
 
@@ -40,6 +41,7 @@ class StageContext:
     weights: Path | None
     inputs: Mapping[str, Path]
     threads: int
+    gpus: float
     on_step: OnStep
 
 
@@ -53,6 +55,7 @@ class StageResult:
         classes: class names, in the order of the confusion counts.
         cells: the unaggregated scores.
         metrics: other numbers (frames per second, updates ...); None with no value.
+        method: what a test-time method updates and whose statistics it normalises with; None elsewhere.
     """
 
     network: Network
@@ -60,6 +63,7 @@ class StageResult:
     classes: tuple[str, ...] = ()
     cells: tuple[Cell, ...] = ()
     metrics: dict[str, float | None] = field(default_factory=dict)
+    method: dict[str, Any] | None = None
 
 
 def make_cell(name: str, axes: dict[str, str | int], counts: NDArray[np.int64]) -> Cell:

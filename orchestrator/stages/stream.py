@@ -25,7 +25,7 @@ def run(task: Task, context: StageContext) -> StageResult:
     settings = task.settings
     if not isinstance(settings, StreamStage):
         raise TypeError(f"{task.name} is no stream task")
-    device = runtime.configure(context.threads, seed=settings.stream.seed)
+    device = runtime.configure(context.threads, settings.stream.seed, context.gpus)
     model, classes, network = load_network(task, context, device)
     datasets = {name: bound.settings for name, bound in task.datasets.items()}
     frames = {name: list_frames(dataset, context.roots[name]) for name, dataset in datasets.items()}
@@ -53,6 +53,7 @@ def run(task: Task, context: StageContext) -> StageResult:
     save_counts(context.folder, [frame.step.frame for frame in scores.frames], counts)
     return StageResult(
         network=network,
+        method={"name": settings.method.name, "updates": method.updates, "batch_norm": method.batch_norm},
         protocol=describe_protocol(task),
         classes=classes,
         cells=tuple(

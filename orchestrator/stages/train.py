@@ -18,7 +18,7 @@ def run(task: Task, context: StageContext) -> StageResult:
     settings = task.settings
     if not isinstance(settings, TrainStage):
         raise TypeError(f"{task.name} is no train task")
-    device = runtime.configure(context.threads, settings.seed)
+    device = runtime.configure(context.threads, settings.seed, context.gpus)
     dataset = task.datasets[settings.dataset].settings
     classes = DATASET_TYPES[dataset.type].classes
     bound = require_model(task)
@@ -34,5 +34,6 @@ def run(task: Task, context: StageContext) -> StageResult:
         weights=context.weights,
         weights_of=bound.settings.weights_of,
         workers=count_loader_workers(context, device),
+        device=device,
     )
     return StageResult(network=keep_network(task, context, config, model, classes), classes=classes)

@@ -19,7 +19,7 @@ def run(task: Task, context: StageContext) -> StageResult:
     settings = task.settings
     if not isinstance(settings, UdaStage):
         raise TypeError(f"{task.name} is no uda task")
-    device = runtime.configure(context.threads, settings.seed)
+    device = runtime.configure(context.threads, settings.seed, context.gpus)
     source, target = task.datasets[settings.source].settings, task.datasets[settings.target].settings
     source_root = context.roots[settings.source]
     source_frames = list_frames(source, source_root)
@@ -43,6 +43,7 @@ def run(task: Task, context: StageContext) -> StageResult:
         weights=context.weights,
         weights_of=bound.settings.weights_of,
         workers=count_loader_workers(context, device),
+        device=device,
         class_counts=counts,
     )
     return StageResult(network=keep_network(task, context, config, model, classes), classes=classes)

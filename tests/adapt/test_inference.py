@@ -13,11 +13,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from adapt.inference import find_size_divisor, forward_logits, predict_logits, to_tensor
+from adapt.data.layout import Frame
+from adapt.data.settings import DatasetSettings
+from adapt.errors import TaskError
+from adapt.inference import find_size_divisor, forward_logits, predict_classes, predict_logits, to_tensor
 from adapt.model import ModelSettings
-from adapt.openmmlab import SegDataPreProcessor, SegDataSample
+from adapt.openmmlab import SegDataPreProcessor, SegDataSample, pseudo_collate
 from adapt.openmmlab.checkpoint import load_weights
 from adapt.openmmlab.model import build_model, resolve_config
+from adapt.training.sample import pack, read_unlabelled
 
 
 def make_image(height: int, width: int) -> NDArray[np.uint8]:
@@ -77,6 +81,38 @@ def test_resized_input_gives_logits_at_the_images_own_size() -> None:
     # cv2 samples at pixel centres too: its enlargement is bilinear with align_corners=False.
     expected = cv2.resize(small.astype(np.float32), (30, 20), interpolation=cv2.INTER_LINEAR)
     np.testing.assert_allclose(logits.permute(1, 2, 0).numpy(), expected, atol=1e-2)
+
+
+def test_the_ratio_is_kept_and_the_logits_come_back_at_the_images_own_size() -> None:
+    model = Probe(bgr_to_rgb=True)
+    # 1280 / 1914 decides: 1052 * 0.66876 = 703.5 rows.
+    assert predict_logits(model, make_image(1052, 1914), resize=(1280, 720)).shape == (3, 1052, 1914)
+    assert model.seen == [(1, 3, 704, 1280)]
+
+
+@pytest.mark.parametrize("bgr_to_rgb", [True, False])
+def test_training_and_testing_see_the_same_pixels(tmp_path: Path, bgr_to_rgb: bool) -> None:
+    image = make_image(53, 96)
+    cv2.imwrite(str(tmp_path / "frame.png"), image[..., ::-1])
+    frame = Frame(name="frame", image=tmp_path / "frame.png", label=None)
+    dataset = DatasetSettings(type="camvid", split="train", resize=(64, 36))
+    model: Any = Probe(mean=[120.0, 110.0, 100.0], std=[58.0, 57.0, 56.0], bgr_to_rgb=bgr_to_rgb, size=(35, 64))
+    packed = pack(frame, read_unlabelled(frame, dataset), None)
+    seen = model.data_preprocessor(pseudo_collate([packed]), training=True)["inputs"]
+    assert seen.shape == (1, 3, 35, 64)  # 64 / 96 = 2 / 3 decides; 53 * 2 / 3 = 35.3
+    assert torch.equal(to_tensor(model, image, dataset.resize), seen)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_an_output_that_is_not_finite_is_no_prediction(value: float) -> None:
+    model = make_model("cgnet_small")
+    image = make_image(32, 32)
+    predict_classes(model, image)
+    with torch.no_grad():
+        model.decode_head.conv_seg.bias[7] = value
+    for predict in (predict_logits, predict_classes):
+        with pytest.raises(TaskError, match=r"EncoderDecoder is not finite.*weights"):
+            predict(model, image)
 
 
 def test_padding_is_right_and_bottom_and_cropped_again() -> None:

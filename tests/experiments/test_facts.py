@@ -267,3 +267,10 @@ def test_a_config_that_cannot_be_followed_is_refused(write: Write, text: str) ->
     path = write(text, "leaf.py")
     with pytest.raises(SpecError, match=f"model config {path}"):
         hash_config(path)
+
+
+def test_a_config_with_read_base_is_refused_since_its_bases_cannot_be_hashed(tmp_path: Path) -> None:
+    config = tmp_path / "lazy.py"
+    config.write_text("from mmengine.config import read_base\nwith read_base():\n    from .base import *\n")
+    with pytest.raises(SpecError, match="read_base"):
+        hash_config(config)

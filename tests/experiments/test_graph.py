@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from experiments.graph import Graph, expand
+from experiments.graph import Graph, _describe_corruptions, expand
 from experiments.load import load_experiment
 from experiments.schema import STAGE_VERSIONS
 from experiments.task import BoundDataset, BoundModel
@@ -617,3 +617,38 @@ def test_a_stream_over_two_sets_of_classes_is_refused(refuse: Refuse) -> None:
 
 def test_camvid_alone_is_as_good_as_any(expand_text: Expand) -> None:
     assert len(expand_text(TINY.replace("cityscapes", "camvid")).tasks) == 1
+
+
+def test_the_version_of_the_corruption_backend_is_part_of_a_benchmark_key(
+    expand_text: Expand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = """\
+title: t
+datasets: {test: {type: cityscapes, split: val}}
+models: {net: {config: cgnet_small}}
+stages:
+  grid: {kind: benchmark, model: net, dataset: test}
+  clean: {kind: evaluate, model: net, dataset: test}
+"""
+    before = {task.stage: key for key, task in expand_text(text).tasks.items()}
+    _describe_corruptions.cache_clear()
+    monkeypatch.setattr("importlib.metadata.version", lambda name: "9.9.9")
+    after = {task.stage: key for key, task in expand_text(text).tasks.items()}
+    _describe_corruptions.cache_clear()
+    assert before["grid"] != after["grid"]
+    assert before["clean"] == after["clean"]
+
+
+def test_overrides_give_a_run_a_variant_of_its_own() -> None:
+    plain = Graph("e", "full", "t", {}, (), {})
+    changed = Graph("e", "full", "t", {}, (), {}, ("a=1",))
+    assert plain.variant == "full"
+    assert changed.variant.startswith("full+")
+    assert changed.variant != Graph("e", "full", "t", {}, (), {}, ("a=2",)).variant
+
+
+def test_how_often_a_training_reports_and_saves_is_not_part_of_its_key(expand_text: Expand) -> None:
+    changed = edit(
+        FULL, ("training: {iterations: 10}", "training: {iterations: 10, log_interval: 7, checkpoint_interval: 3}")
+    )
+    assert keys(expand_text(changed), "adapted") == keys(expand_text(FULL), "adapted")

@@ -200,3 +200,16 @@ def test_planning_imports_nothing_heavy(plans: list[dict[str, Any]]) -> None:
 def test_every_process_plans_the_same(plans: list[dict[str, Any]]) -> None:
     assert len(plans[0]["tasks"]) > 1
     assert plans[0] == plans[1]
+
+
+def test_a_named_data_folder_is_never_replaced_by_the_miniature(tmp_path: Path) -> None:
+    file, data = tmp_path / "real.yaml", tmp_path / "data"
+    file.write_text(REAL)
+    data.mkdir()
+    workspace = Workspace(data=data, store=tmp_path / "store")
+    assert plan_experiment(str(file), workspace).graph.profile == "mini"
+    plan = plan_experiment(str(file), workspace, wants_data=True)
+    assert plan.graph.profile == "full"
+    assert "cityscapes" in plan.problems[0]
+    assert plan.problems[-1].endswith("say --profile mini.")
+    assert plan_experiment(str(file), workspace, "mini", wants_data=True).problems == ()

@@ -245,13 +245,17 @@ def test_a_task_must_fit_one_machine_not_the_sum_of_them(make_task, make_graph) 
 # Without a cluster
 
 
-def test_only_records_that_mlflow_lacks_are_listed(store: Store, make_task) -> None:
-    target = MirrorTarget("sqlite:////x.db", "byhand", "full", None)
+def test_only_records_that_mlflow_lacks_are_listed(store: Store, make_task, tmp_path: Path) -> None:
+    database = tmp_path / "mlflow.db"
+    database.touch()
+    target = MirrorTarget(f"sqlite:///{database}", "byhand", "full", None)
     a, b = make_task("a"), make_task("b")
     assert driver.list_unmirrored([a, b], target, store) == [a, b]
     target.marks(store).mkdir(parents=True)
     (target.marks(store) / a.key).touch()
     assert driver.list_unmirrored([a, b], target, store) == [b]
+    database.unlink()
+    assert driver.list_unmirrored([a, b], target, store) == [a, b], "a database that is gone is filled anew"
 
 
 def test_a_survey_tells_what_is_cached(store: Store, make_task, make_graph, make_record) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import threading
@@ -29,7 +28,7 @@ def wait_until(condition: Callable[[], bool]) -> None:
 
 def write_holder(file: Path, **changes: object) -> None:
     me = psutil.Process()
-    holder = {"token": "t", "host": socket.gethostname(), "pid": me.pid, "started": me.create_time()}
+    holder = {"token": "t", "host": lease.name_machine(), "pid": me.pid, "started": me.create_time()}
     file.write_text(json.dumps(holder | changes))
 
 
@@ -249,3 +248,22 @@ def test_no_draft_is_left_behind(tmp_path: Path) -> None:
     assert lease.try_acquire(file) is not None
     assert lease.try_acquire(file) is None
     assert os.listdir(tmp_path) == ["lease.json"]
+
+
+def test_a_lease_of_a_container_with_the_same_host_name_is_not_dead_at_once(tmp_path: Path) -> None:
+    file = tmp_path / "lease.json"
+    host = lease.name_machine().split()[0]
+    file.write_text(
+        json.dumps({"token": "t", "host": f"{host} another-boot pid:[1]", "pid": 999_999_999, "started": 0.0})
+    )
+    assert lease.is_held(file)
+
+
+def test_a_lease_that_passed_to_another_is_lost_and_not_committed(tmp_path: Path) -> None:
+    file = tmp_path / "lease.json"
+    with lease.hold(file, tmp_path / "done") as ours:
+        assert ours
+        assert not lease.is_lost(file)
+        file.write_text(json.dumps({"token": "the thief's"}))
+        assert lease.is_lost(file)
+    assert file.exists(), "the new holder's lease is left alone"

@@ -1,6 +1,6 @@
 """From the command to the leaderboard, on real tiny networks: once, again, interrupted, killed, and with a task that fails.
 
-Every sweep is a process of its own with its own Ray, so these are slow. The undisturbed one is shared.
+Every sweep is a process of its own with its own Ray. The undisturbed one is shared; half of the others are `slow`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import pytest
 from orchestrator.record import Record, read_record
 from orchestrator.scoring import score_record
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.timeout(600)
 
 BOARD = Path("leaderboards") / "tiny-full"
 DEADLINE_S = 200
@@ -156,6 +156,7 @@ def test_status_and_leaderboard_read_a_finished_store(finished_store: Path, star
         assert re.search(wanted, out), out
 
 
+@pytest.mark.slow
 def test_a_damaged_checkpoint_is_noticed_and_mended_by_the_remedy(finished_store: Path, run_sweep: Sweep) -> None:
     records = list_records(finished_store)
     board = (finished_store / BOARD / "leaderboard.json").read_bytes()
@@ -204,6 +205,7 @@ def stop(number: signal.Signals, process: subprocess.Popen[str]) -> None:
     assert "Traceback" not in err
 
 
+@pytest.mark.slow
 def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(
     finished_sweep, tmp_path: Path, start_segshift, run_sweep: Sweep, tiny: Path
 ) -> None:
@@ -219,6 +221,7 @@ def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(
     assert len(after) == 8
 
 
+@pytest.mark.slow
 def test_sigterm_stops_it_as_ctrl_c_does(finished_store: Path, start_segshift, tiny: Path) -> None:
     (train,) = [key for key, record in list_records(finished_store).items() if record.kind == "train"]
     shutil.rmtree(finished_store / "tasks" / train)
@@ -232,6 +235,7 @@ def test_sigterm_stops_it_as_ctrl_c_does(finished_store: Path, start_segshift, t
     assert not (finished_store / "tasks" / train / "record.json").exists()
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite_fails_its_task_alone(finished_store: Path, run_sweep: Sweep) -> None:
     """Only the adapted network diverges; the source-only one and what needs it are cached."""
     override = "stages.daformer.training.optimizer={type: sgd, lr: 1.0e+38, head_lr_multiplier: 1}"

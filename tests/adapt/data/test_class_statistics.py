@@ -7,6 +7,7 @@ import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from adapt.data.class_statistics import (
     write_class_statistics,
 )
 from adapt.data.layout import list_frames
+from adapt.data.reading import read_label
 from adapt.data.settings import DatasetSettings
 from adapt.errors import PrerequisiteError
 
@@ -70,14 +72,64 @@ def test_the_three_files_literally(tmp_path: Path) -> None:
 
 def test_the_communitys_own_file_is_used(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     frames = list_frames(CAMVID, root)
+    # 24 pixels a label; 0, 10, 11 (void) and the frame's index, six each.
+    shown = [{"0": 12, "10": 6}, {"0": 6, "1": 6, "10": 6}, {"0": 6, "2": 6, "10": 6}]
     samples = [
-        {"3": 100 + index, "file": f"data/camvid/trainannot/{frame.name}.png"} for index, frame in enumerate(frames)
+        {**row, "file": f"data/camvid/trainannot/{frame.name}.png"} for row, frame in zip(shown, frames, strict=True)
     ]
     (root / "sample_class_stats.json").write_text(json.dumps(samples[::-1]))
     monkeypatch.setattr("adapt.data.class_statistics.class_statistics", None)  # counting would now fail
     statistics = load_or_count(frames[1:], CAMVID, root)
-    assert statistics.counts[:, 3].tolist() == [101, 102]
-    assert statistics.counts.sum() == 203
+    assert statistics.counts[:, :3].tolist() == [[6, 6, 0], [6, 0, 6]]
+    assert statistics.counts.sum() == 36
+
+
+@pytest.mark.parametrize("wrong", [{"0": 24}, {"0": 6, "1": 6, "10": 7}, {"0": 6, "1": 6, "3": 6, "10": 6}, {}])
+def test_a_file_that_does_not_describe_the_labels_is_not_used(
+    root: Path, caplog: pytest.LogCaptureFixture, wrong: dict[str, int]
+) -> None:
+    frames = list_frames(CAMVID, root)
+    right = class_statistics(frames, CAMVID)
+    write_class_statistics(right, root)
+    path = root / "sample_class_stats.json"
+    samples = json.loads(path.read_text())
+    samples[1] = {**wrong, "file": samples[1]["file"]}
+    path.write_text(json.dumps(samples))
+    with caplog.at_level(logging.WARNING):
+        assert load_class_statistics(frames, CAMVID, root) is None
+    assert f"do not describe the label '{frames[1].label}'" in caplog.text
+    assert f"segshift data prepare camvid --root {root}" in caplog.text
+    assert load_or_count(frames, CAMVID, root).counts.tolist() == right.counts.tolist()
+
+
+def test_a_few_labels_are_checked_evenly(root: Path, rgb_writer: Any, gray_writer: Any, monkeypatch: Any) -> None:
+    for folder in ("train", "trainannot"):
+        for path in (root / folder).iterdir():
+            path.unlink()
+    for index in range(20):
+        rgb_writer(root / "train" / f"0001TP_{index:06d}.png")
+        gray_writer(root / "trainannot" / f"0001TP_{index:06d}.png", np.full((4, 6), index % 11))
+    frames = list_frames(CAMVID, root)
+    write_class_statistics(class_statistics(frames, CAMVID), root)
+    checked: list[str] = []
+    monkeypatch.setattr(
+        "adapt.data.class_statistics.read_label",
+        lambda frame, settings: (checked.append(frame.name), read_label(frame, settings))[1],
+    )
+    assert load_class_statistics(frames, CAMVID, root) is not None
+    # Eight positions from 0 to 19, 19 / 7 apart: 0, 2.7, 5.4, 8.1, 10.9, 13.6, 16.3, 19.
+    assert [int(name[-6:]) for name in checked] == [0, 3, 5, 8, 11, 14, 16, 19]
+
+
+def test_a_label_that_cannot_be_read_is_named(root: Path) -> None:
+    frames = list_frames(CAMVID, root)
+    write_class_statistics(class_statistics(frames, CAMVID), root)
+    label = frames[0].label
+    assert label is not None
+    label.write_bytes(b"broken")
+    os.utime(label, (1, 1))
+    with pytest.raises(PrerequisiteError, match=label.name):
+        load_class_statistics(frames, CAMVID, root)
 
 
 def test_without_a_file_the_labels_are_counted_and_nothing_is_written(root: Path) -> None:

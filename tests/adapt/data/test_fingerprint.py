@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from adapt.data.fingerprint import fingerprint
+from adapt.data.prepare import prepare
 from adapt.data.settings import DatasetSettings
 from adapt.errors import PrerequisiteError
 
@@ -82,3 +83,16 @@ def test_a_data_set_that_is_not_prepared_is_found_out(make_root: MakeRoot) -> No
     with pytest.raises(PrerequisiteError, match="segshift data prepare gta"):
         fingerprint(settings, root)
     assert len(fingerprint(settings, root, require_labels=False)) == 64
+
+
+def test_labels_that_nobody_reads_do_not_matter(make_root: MakeRoot) -> None:
+    root, settings = make_root("cityscapes"), DatasetSettings(type="cityscapes", split="train")
+    before = fingerprint(settings, root, require_labels=False)
+    prepare("cityscapes", root)
+    assert fingerprint(settings, root, require_labels=False) == before
+    assert fingerprint(settings, root) != before
+    shutil.rmtree(root / "gtFine")
+    assert fingerprint(settings, root, require_labels=False) == before
+    with next((root / "leftImg8bit" / "train").rglob("*.png")).open("ab") as file:
+        file.write(b"\0")
+    assert fingerprint(settings, root, require_labels=False) != before

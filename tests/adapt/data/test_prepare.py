@@ -221,3 +221,26 @@ def test_wrong_type_and_wrong_root(make_root: MakeRoot, tmp_path: Path) -> None:
         prepare("gta", make_root("camvid"))
     with pytest.raises(PrerequisiteError, match="does not exist"):
         prepare("gta", tmp_path / "nowhere")
+
+
+def test_statistics_that_do_not_describe_the_labels_are_written_anew(make_root: MakeRoot) -> None:
+    root = make_root("gta")
+    prepare("gta", root)
+    path = root / "sample_class_stats.json"
+    right = path.read_text()
+    path.write_text(right.replace('"2": 8', '"2": 9'))
+    assert path.read_text() != right
+    report = prepare("gta", root)
+    assert (report.converted, report.counted, report.problems) == (0, 3, ())
+    assert path.read_text() == right
+
+
+def test_a_label_that_breaks_after_counting_is_reported(make_root: MakeRoot) -> None:
+    root = make_root("camvid")
+    prepare("camvid", root)
+    label = root / "trainannot" / "0001TP_006690.png"
+    label.write_bytes(b"broken")
+    os.utime(label, (1, 1))
+    (problem,) = prepare("camvid", root).problems
+    assert problem.file == root
+    assert label.name in problem.reason

@@ -11,12 +11,14 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from adapt.data.layout import Frame
 from adapt.data.settings import DatasetSettings
 from adapt.errors import TaskError
 from adapt.openmmlab.checkpoint import load_checkpoint
 from adapt.openmmlab.model import build_model
+from adapt.training.hooks import find_non_finite
 from adapt.training.runner import QuietRunner, train_supervised
 from adapt.training.sample import LabelledDataset
 from adapt.training.settings import AugmentSettings, OptimizerSettings, ScheduleSettings, TrainSettings
@@ -252,6 +254,81 @@ def test_non_finite_loss_stops_the_run(
 
     with pytest.raises(TaskError, match=r"iteration \d+ of 50: loss is (nan|inf)"):
         train_supervised(model_config, frames, dataset, settings, 5, tmp_path, ignore)
+
+
+def test_parameters_spoilt_by_the_last_step_are_not_handed_on(
+    model_config: dict[str, Any], frames: tuple[Frame, ...], dataset: DatasetSettings, tmp_path: Path
+) -> None:
+    steps: list[int] = []
+
+    def spoil(optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
+        steps.append(len(steps) + 1)
+        if len(steps) == 3:
+            optimizer.param_groups[0]["params"][0].data.fill_(math.inf)
+
+    handle = register_optimizer_step_post_hook(spoil)
+    try:
+        with pytest.raises(TaskError, match=r"iteration 3 of 3: 'backbone\.[\w.]+' .* not finite"):
+            train_supervised(
+                model_config, frames, dataset, make_settings(3, checkpoint_interval=1), 5, tmp_path, ignore
+            )
+    finally:
+        handle.remove()
+    (resume_point,) = (path for path in tmp_path.iterdir() if path.is_file())
+    assert load_checkpoint(resume_point)["meta"]["iter"] == 2
+
+
+def test_non_finite_values_are_found_where_they_decide() -> None:
+    model = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 1), torch.nn.BatchNorm2d(2))
+    model.register_buffer("mask", torch.tensor([-math.inf, 0.0]))
+    assert find_non_finite(model) is None
+    model[1].running_var[1] = math.inf
+    assert find_non_finite(model) == "1.running_var"
+    model[0].bias.data[0] = math.nan
+    assert find_non_finite(model) == "0.bias"
+
+
+def test_a_visible_gpu_is_not_used_unasked(
+    model_config: dict[str, Any],
+    frames: tuple[Frame, ...],
+    dataset: DatasetSettings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def pick() -> str:
+        raise AssertionError("mmengine picks the device")
+
+    monkeypatch.setattr("mmengine.runner.runner.get_device", pick)
+    with pytest.raises(StoppedError):
+        train_supervised(model_config, frames, dataset, make_settings(4), 5, tmp_path, stop_at(3))
+
+    trained = train_supervised(
+        model_config, frames, dataset, make_settings(4), 5, tmp_path, ignore, device=torch.device("cpu")
+    )
+
+    assert {parameter.device.type for parameter in trained.parameters()} == {"cpu"}
+
+
+def test_trains_on_the_device_that_it_is_told(
+    model_config: dict[str, Any],
+    frames: tuple[Frame, ...],
+    dataset: DatasetSettings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    runners: list[Any] = []
+    # "meta" stands in for a GPU: it takes tensors, but computes nothing.
+    monkeypatch.setattr(QuietRunner, "train", lambda self: (runners.append(self), self.model)[1])
+
+    trained: Any = train_supervised(
+        model_config, frames, dataset, make_settings(1), 5, tmp_path, ignore, device=torch.device("meta")
+    )
+
+    assert {tensor.device.type for tensor in (*trained.parameters(), *trained.buffers())} == {"meta"}
+    assert trained.data_preprocessor.device.type == "meta"
+    assert trained.data_preprocessor.cast_data(torch.zeros(1)).device.type == "meta"
+    stepped = {id(p) for group in runners[0].optim_wrapper.optimizer.param_groups for p in group["params"]}
+    assert stepped == {id(parameter) for parameter in trained.parameters()}
 
 
 def test_starts_from_weights(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 from torch.utils.data import DataLoader
@@ -12,27 +11,20 @@ from torch.utils.data import DataLoader
 from adapt.data.layout import Frame
 from adapt.data.settings import DatasetSettings
 from adapt.openmmlab import pseudo_collate
-from adapt.training.sample import LabelledDataset, pack, read_labelled, resize
+from adapt.training.sample import LabelledDataset, pack, read_labelled, read_unlabelled
 from adapt.training.sampler import PositionSampler
 from adapt.training.settings import AugmentSettings
 
 
-def test_resize_keeps_the_ratio() -> None:
-    gta = np.zeros((1052, 1914, 3), np.uint8)
-
-    assert resize(gta, (1280, 720), cv2.INTER_LINEAR).shape == (704, 1280, 3)
-    assert resize(gta, None, cv2.INTER_LINEAR) is gta
-    assert resize(np.zeros((1024, 2048), np.uint8), (1024, 512), cv2.INTER_NEAREST).shape == (512, 1024)
-
-
-def test_labels_are_resized_without_new_values(frames: tuple[Frame, ...]) -> None:
-    settings = DatasetSettings(type="camvid", split="train", resize=(40, 20))
+def test_frames_are_resized_alike_and_labels_without_new_values(frames: tuple[Frame, ...]) -> None:
+    settings = DatasetSettings(type="camvid", split="train", resize=(40, 30))  # 64x32: the width decides
 
     image, label = read_labelled(frames[0], settings)
 
     assert image.shape == (20, 40, 3)
     assert label.shape == (20, 40)
     assert set(np.unique(label)) <= {*range(11), 255}
+    assert np.array_equal(read_unlabelled(frames[0], settings), image)
 
 
 def test_pack_swaps_channels_for_the_preprocessor(frames: tuple[Frame, ...]) -> None:

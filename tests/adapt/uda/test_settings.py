@@ -19,6 +19,11 @@ def test_defaults_are_daformers() -> None:
     }  # fmt: skip
 
 
+def test_there_is_no_choice_of_mixing() -> None:
+    with pytest.raises(ValidationError, match="mix"):
+        UdaSettings.model_validate({"mix": "class"})
+
+
 def test_unknown_method_is_refused() -> None:
     with pytest.raises(ValidationError, match="daformer"):
         UdaSettings.model_validate({"name": "hrda"})

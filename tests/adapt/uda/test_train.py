@@ -13,6 +13,7 @@ from adapt.data.settings import DatasetSettings
 from adapt.errors import SpecError
 from adapt.openmmlab.checkpoint import load_checkpoint
 from adapt.openmmlab.model import build_model
+from adapt.training.runner import QuietRunner
 from adapt.training.settings import AugmentSettings, OptimizerSettings, ScheduleSettings, TrainSettings
 from adapt.uda.settings import RareClassSettings, UdaSettings
 from adapt.uda.train import train_uda
@@ -137,6 +138,19 @@ def test_starts_from_weights(adapt: Any, model_config: dict[str, Any], tmp_path:
         torch.testing.assert_close(a, b, rtol=0, atol=1e-9, msg=name)
     variance = teacher.decode_head.convs[0].bn.running_var
     assert torch.all(variance > 2.5)  # nine tenths of 3.0, and what one batch brings
+
+
+def test_trains_both_networks_on_the_device_that_it_is_told(adapt: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    models: list[Any] = []
+    # "meta" stands in for a GPU: it takes tensors, but computes nothing.
+    monkeypatch.setattr(QuietRunner, "train", lambda self: (models.append(self.model), self.model)[1])
+
+    adapt("run", make_settings(1), device=torch.device("meta"))
+
+    (model,) = models
+    assert {tensor.device.type for tensor in (*model.parameters(), *model.buffers())} == {"meta"}
+    for part in (model, model.student, model.teacher):
+        assert part.data_preprocessor.device.type == "meta"
 
 
 def test_needs_a_crop(adapt: Any) -> None:

@@ -263,3 +263,33 @@ def test_a_board_is_plain_json(board, networks, make_task) -> None:
     data = json.loads(json.dumps(made.to_json(), allow_nan=False))
     assert data["miniature"] is True
     assert math.isclose(data["tables"][0]["rows"][0]["scores"]["mIoU"]["mean"], 0.6)
+
+
+def test_only_tasks_that_differ_in_nothing_but_the_seed_are_pooled(board, make_task) -> None:
+    """Two training lengths under one label are two entries, told apart by their stages."""
+    short = [
+        make_task("short", "train", point={"seed": s}, seed=s, label="same", training={"iterations": 5}) for s in (0, 1)
+    ]
+    long = make_task("long", "train", point={"seed": 0}, seed=0, label="same", training={"iterations": 9})
+    runs = [
+        (evaluate(make_task, short[0]), GOOD),
+        (evaluate(make_task, short[1]), POOR),
+        (evaluate(make_task, long), HALF),
+    ]
+    (table,) = board(*runs, trained=(*short, long)).tables
+    assert [(row.entry, row.seeds, row.scores["mIoU"].mean) for row in table.rows] == [
+        ("same [long]", 1, pytest.approx(0.5)),
+        ("same [short]", 2, pytest.approx(0.4)),
+    ]
+
+
+def test_two_settings_of_one_name_on_an_axis_are_two_entries(board, make_task) -> None:
+    """The axis shows the name alone where that is enough, and all settings where it is not."""
+    trained = [
+        make_task("da", "train", point={"how": {"name": "x", "lr": lr}}, label="da", training={"optimizer": {"lr": lr}})
+        for lr in (0.1, 0.2)
+    ]
+    runs = [(evaluate(make_task, trained[0]), GOOD), (evaluate(make_task, trained[1]), POOR)]
+    (table,) = board(*runs, trained=tuple(trained)).tables
+    assert [row.entry for row in table.rows] == ["da (how=x(lr=0.1))", "da (how=x(lr=0.2))"]
+    assert [row.runs for row in table.rows] == [1, 1]

@@ -1,0 +1,53 @@
+"""One factor for both sides, by hand and against mmcv."""
+
+from __future__ import annotations
+
+import importlib
+
+import numpy as np
+import pytest
+
+from adapt.data.resize import fit_inside, resize_image, resize_label
+
+
+@pytest.mark.parametrize(
+    ("own", "size", "expected"),
+    [
+        # 1280 / 1914 = 0.66876 < 720 / 1052 = 0.68441; 1052 * 0.66876 = 703.53.
+        ((1914, 1052), (1280, 720), (1280, 704)),
+        ((2048, 1024), (1024, 512), (1024, 512)),
+        # 360 / 760 = 0.47368; 1280 * 0.47368 = 606.3: the height decides.
+        ((1280, 760), (720, 360), (606, 360)),
+        ((480, 360), (960, 960), (960, 720)),
+        # An upright image fits inside too; 10 / 40 = 0.25.
+        ((20, 40), (20, 10), (5, 10)),
+    ],
+)
+def test_sizes_by_hand(own: tuple[int, int], size: tuple[int, int], expected: tuple[int, int]) -> None:
+    assert fit_inside(own, size) == expected
+    assert resize_image(np.zeros((own[1], own[0], 3), np.uint8), size).shape == (expected[1], expected[0], 3)
+    assert resize_label(np.zeros((own[1], own[0]), np.uint8), size).shape == (expected[1], expected[0])
+
+
+def test_pixels_by_hand() -> None:
+    # Halved: bilinear takes the mean of the two middle pixels of four; nearest takes every second one.
+    row = np.array([[0, 10, 20, 30], [0, 10, 20, 30]], np.uint8)
+    image = np.stack([row, row + 100, row + 200], axis=-1)
+    assert resize_image(image, (2, 5)).tolist() == [[[5, 105, 205], [25, 125, 225]]]
+    assert resize_label(np.array([[0, 255, 3, 4], [0, 255, 3, 4]], np.uint8), (2, 5)).tolist() == [[0, 3]]
+
+
+def test_equals_mmcvs_keep_ratio() -> None:
+    mmcv = importlib.import_module("mmcv")
+    generator = np.random.default_rng(0)
+    image = generator.integers(0, 256, (105, 191, 3), dtype=np.uint8)
+    label = generator.integers(0, 256, (105, 191), dtype=np.uint8)
+    for size in ((128, 72), (300, 200), (100, 40)):
+        assert np.array_equal(resize_image(image, size), mmcv.imrescale(image, size))
+        assert np.array_equal(resize_label(label, size), mmcv.imrescale(label, size, interpolation="nearest"))
+
+
+def test_nothing_is_done_where_nothing_is_asked() -> None:
+    image = np.zeros((4, 6, 3), np.uint8)
+    assert resize_image(image, None) is image
+    assert resize_image(image, (6, 5)) is image
