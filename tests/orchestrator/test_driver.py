@@ -13,6 +13,7 @@ import types
 import unittest.mock
 import uuid
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
