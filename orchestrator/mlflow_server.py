@@ -91,7 +91,7 @@ def serve(store: Store, port: int) -> int:
 
 @contextlib.contextmanager
 def background_server(store: Store) -> Iterator[str]:
-    """Show a store's runs for the body; yields the address. The server ends with the body, or with this process."""
+    """Show a store's runs for the body; yields the address of its page. The server ends with the body, or with this process."""
     port = find_free_port(PORT)
     with (store.root / "mlflow" / "server.log").open("w") as output:
         process = subprocess.Popen(
@@ -102,7 +102,7 @@ def background_server(store: Store) -> Iterator[str]:
             preexec_fn=_end_with_parent,
         )
     try:
-        yield f"http://{HOST}:{port}"
+        yield f"http://{HOST}:{port}/#/experiments"
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGTERM)

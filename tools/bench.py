@@ -30,15 +30,19 @@ models: {{net: {{config: cgnet_small}}}}
 miniature: {{size: [64, 32], source_train: 1, target_train: 1, target_val: 1, acdc_per_condition: 0, clip_frames: 0}}
 matrix: {{index: [{indices}]}}
 stages:
-  nothing: {{kind: evaluate, model: net, dataset: test, limit: "${{matrix.index}}"}}
+  nothing: {stage}
   board: {{kind: leaderboard, needs: [nothing]}}
 """
+ONE_EACH = '{kind: evaluate, model: net, dataset: test, limit: "${matrix.index}"}'
+TEN_EACH = """\
+{kind: benchmark, model: net, dataset: test, limit: "${matrix.index}", seed: "${matrix.seed}",
+            matrix: {seed: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]}}"""
 
 
-def write_experiment(folder: Path, tasks: int) -> Path:
-    """Write an experiment of `tasks` independent tasks; return its file."""
+def write_experiment(folder: Path, points: int, stage: str = ONE_EACH) -> Path:
+    """Write an experiment of independent tasks, one or ten at each of some points; return its file."""
     file = folder / "nothing.yaml"
-    file.write_text(EXPERIMENT.format(indices=", ".join(str(index + 1) for index in range(tasks))))
+    file.write_text(EXPERIMENT.format(indices=", ".join(str(index + 1) for index in range(points)), stage=stage))
     return file
 
 
@@ -89,7 +93,7 @@ def bench_plan(store: Path) -> None:
     from experiments.workspace import Workspace
 
     with tempfile.TemporaryDirectory() as folder:
-        file = write_experiment(Path(folder), 10_000)
+        file = write_experiment(Path(folder), 1_000, TEN_EACH)
         seconds = [time_it(lambda: plan_experiment(str(file), Workspace(store=store))) for _ in range(3)]
     show("plan 10,000 tasks", seconds, target="target 3 s")
 
