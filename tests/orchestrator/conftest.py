@@ -205,7 +205,7 @@ def sweep(store: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         env=child_environment(),
-        timeout=280,
+        timeout=550,  # for a machine that is busy with other work: workers of Ray are nice
     )
 
 
