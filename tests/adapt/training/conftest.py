@@ -2,52 +2,14 @@
 
 from __future__ import annotations
 
-import copy
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
 
-import cv2
 import numpy as np
 import pytest
 import torch
 
 from adapt.data.layout import Frame
 from adapt.data.settings import DatasetSettings
-
-MODEL: dict[str, Any] = {
-    "type": "EncoderDecoder",
-    "data_preprocessor": {
-        "type": "SegDataPreProcessor",
-        "mean": [123.675, 116.28, 103.53],
-        "std": [58.395, 57.12, 57.375],
-        "bgr_to_rgb": True,
-        "pad_val": 0,
-        "seg_pad_val": 255,
-        "size_divisor": 1,
-    },
-    "backbone": {
-        "type": "CGNet",
-        "norm_cfg": {"type": "BN", "requires_grad": True},
-        "in_channels": 3,
-        "num_channels": [8, 16, 16],
-        "num_blocks": [1, 1],
-        "dilations": [2, 4],
-        "reductions": [2, 2],
-    },
-    "decode_head": {
-        "type": "FCNHead",
-        "in_channels": 32,
-        "in_index": 2,
-        "channels": 16,
-        "num_convs": 1,
-        "kernel_size": 1,
-        "concat_input": False,
-        "dropout_ratio": 0.1,
-        "num_classes": 11,
-        "norm_cfg": {"type": "BN", "requires_grad": True},
-        "loss_decode": {"type": "CrossEntropyLoss", "use_sigmoid": False, "loss_weight": 1.0},
-    },
-}
 
 
 @pytest.fixture(autouse=True)
@@ -56,27 +18,14 @@ def one_thread() -> None:
 
 
 @pytest.fixture
-def model_config() -> dict[str, Any]:
-    return copy.deepcopy(MODEL)
-
-
-@pytest.fixture
 def dataset() -> DatasetSettings:
     return DatasetSettings(type="camvid", split="train")
 
 
 @pytest.fixture(scope="session")
-def frames(tmp_path_factory: pytest.TempPathFactory) -> tuple[Frame, ...]:
+def frames(tmp_path_factory: pytest.TempPathFactory, write_toy_frame: Callable[..., Frame]) -> tuple[Frame, ...]:
     """Five 64x32 frames; each class has a colour of its own, with a little noise."""
     root = tmp_path_factory.mktemp("toy")
     generator = np.random.default_rng(7)
     colors = generator.integers(0, 256, size=(11, 3))
-    return tuple(_write_frame(root, f"frame{index}", colors, generator) for index in range(5))
-
-
-def _write_frame(root: Path, name: str, colors: np.ndarray, generator: np.random.Generator) -> Frame:
-    label = np.repeat(np.repeat(generator.integers(0, 12, size=(2, 4)), 16, axis=0), 16, axis=1).astype(np.uint8)
-    image = np.clip(colors[np.minimum(label, 10)] + generator.normal(0, 5, (32, 64, 3)), 0, 255).astype(np.uint8)
-    cv2.imwrite(str(root / f"{name}.png"), image[..., ::-1])
-    cv2.imwrite(str(root / f"{name}_label.png"), label)  # 11 is CamVid's void
-    return Frame(name=name, image=root / f"{name}.png", label=root / f"{name}_label.png")
+    return tuple(write_toy_frame(root, f"frame{index}", colors, generator) for index in range(5))

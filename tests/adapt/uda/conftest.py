@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import copy
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
 
-import cv2
 import numpy as np
 import pytest
 import torch
@@ -14,50 +11,10 @@ import torch
 from adapt.data.layout import Frame
 from adapt.data.settings import DatasetSettings
 
-MODEL: dict[str, Any] = {
-    "type": "EncoderDecoder",
-    "data_preprocessor": {
-        "type": "SegDataPreProcessor",
-        "mean": [123.675, 116.28, 103.53],
-        "std": [58.395, 57.12, 57.375],
-        "bgr_to_rgb": True,
-        "pad_val": 0,
-        "seg_pad_val": 255,
-        "size_divisor": 1,
-    },
-    "backbone": {
-        "type": "CGNet",
-        "norm_cfg": {"type": "BN", "requires_grad": True},
-        "in_channels": 3,
-        "num_channels": [8, 16, 16],
-        "num_blocks": [1, 1],
-        "dilations": [2, 4],
-        "reductions": [2, 2],
-    },
-    "decode_head": {
-        "type": "FCNHead",
-        "in_channels": 32,
-        "in_index": 2,
-        "channels": 16,
-        "num_convs": 1,
-        "kernel_size": 1,
-        "concat_input": False,
-        "dropout_ratio": 0.1,
-        "num_classes": 11,
-        "norm_cfg": {"type": "BN", "requires_grad": True},
-        "loss_decode": {"type": "CrossEntropyLoss", "use_sigmoid": False, "loss_weight": 1.0},
-    },
-}
-
 
 @pytest.fixture(autouse=True)
 def one_thread() -> None:
     torch.set_num_threads(1)
-
-
-@pytest.fixture
-def model_config() -> dict[str, Any]:
-    return copy.deepcopy(MODEL)
 
 
 @pytest.fixture
@@ -71,22 +28,16 @@ def target() -> DatasetSettings:
 
 
 @pytest.fixture(scope="session")
-def domains(tmp_path_factory: pytest.TempPathFactory) -> tuple[tuple[Frame, ...], tuple[Frame, ...]]:
+def domains(
+    tmp_path_factory: pytest.TempPathFactory, write_toy_frame: Callable[..., Frame]
+) -> tuple[tuple[Frame, ...], tuple[Frame, ...]]:
     """Five source frames with labels and four target frames whose label files are named but missing; all 64x32."""
     root = tmp_path_factory.mktemp("toy")
     generator = np.random.default_rng(7)
     colors = generator.integers(0, 256, size=(11, 3))
-    source = tuple(_write_frame(root, f"source{index}", colors, generator) for index in range(5))
-    target = tuple(_write_frame(root, f"target{index}", colors * 0.7, generator) for index in range(4))
+    source = tuple(write_toy_frame(root, f"source{index}", colors, generator) for index in range(5))
+    target = tuple(write_toy_frame(root, f"target{index}", colors * 0.7, generator) for index in range(4))
     for frame in target:
         assert frame.label is not None
         frame.label.unlink()
     return source, target
-
-
-def _write_frame(root: Path, name: str, colors: np.ndarray, generator: np.random.Generator) -> Frame:
-    label = np.repeat(np.repeat(generator.integers(0, 12, size=(2, 4)), 16, axis=0), 16, axis=1).astype(np.uint8)
-    image = np.clip(colors[np.minimum(label, 10)] + generator.normal(0, 5, (32, 64, 3)), 0, 255).astype(np.uint8)
-    cv2.imwrite(str(root / f"{name}.png"), image[..., ::-1])
-    cv2.imwrite(str(root / f"{name}_label.png"), label)  # 11 is CamVid's void
-    return Frame(name=name, image=root / f"{name}.png", label=root / f"{name}_label.png")
