@@ -247,7 +247,9 @@ def test_a_loss_that_is_not_finite_fails_its_task_alone(finished_store: Path, ru
     assert re.search(r"daformer\[seed=0\]: Training stopped at iteration \d+ of 20: loss is (nan|inf)", text), text
     assert "needs daformer[seed=0], which has no result" in text
     assert (finished_store / "tasks" / benchmark / "record.json").exists()
-    board = json.loads((finished_store / BOARD / "leaderboard.json").read_text())
+    (changed,) = (finished_store / "leaderboards").glob("*+*/leaderboard.json")  # a run with overrides has its own
+    board = json.loads(changed.read_text())
+    assert board["overrides"] == [override]
     assert [(row["method"], row["rank"], row["reason"]) for row in board["tables"][0]["rows"]] == [
         ("source_only", 1, None),
         ("daformer", None, "1 of 1 runs have no result"),
