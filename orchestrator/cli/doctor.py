@@ -28,11 +28,12 @@ def run(options: argparse.Namespace) -> int:
 
     console = Console()
     marks = {"ok": ("✓ ", "green"), "note": ("· ", "yellow"), "bad": ("✗ ", "bold red")}
-    bad = 0
-    for finding in examine(read_workspace(options)):
-        bad += finding.level == "bad"
+    findings = list(examine(read_workspace(options)))
+    width = max(len(finding.subject) for finding in findings) + 2
+    bad = sum(finding.level == "bad" for finding in findings)
+    for finding in findings:
         console.print(
-            Text.assemble(marks[finding.level], (f"{finding.subject:<24}", "bold"), finding.text), soft_wrap=True
+            Text.assemble(marks[finding.level], (f"{finding.subject:<{width}}", "bold"), finding.text), soft_wrap=True
         )
     console.print("Everything needed is here." if not bad else f"{bad} thing(s) to mend.")
     return 1 if bad else 0
