@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Replace mmcv-lite by full mmcv, built from source against the installed torch: about 15 CPU minutes.
+# Replace mmcv-lite by full mmcv, built from source against the installed torch: about 40 CPU minutes.
 set -euo pipefail
 python="${PYTHON:-.venv/bin/python}"
 version="2.1.0" # mmsegmentation 1.2.2 refuses 2.2
