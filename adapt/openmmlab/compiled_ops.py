@@ -34,7 +34,7 @@ class _StandIn(ModuleType):
         def refuse(*_args: object, **_kwargs: object) -> NoReturn:
             raise PrerequisiteError(
                 f"The network asked for {name!r}, a compiled operation of mmcv; the installed mmcv-lite has none. "
-                "Choose another network, or install the full mmcv (it compiles for about 15 CPU minutes): "
+                "Choose another network, or install the full mmcv (it compiles for about 40 CPU minutes): "
                 "`make setup OPS=1`."
             )
 
