@@ -12,7 +12,7 @@ store_option = $(if $(STORE),--store "$(STORE)")
 options = $(data_option) $(store_option) $(if $(PROFILE),--profile $(PROFILE))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sweep plan leaderboard status doctor test test-all check format bench dashboard mlflow clean
+.PHONY: help setup sweep plan leaderboard status doctor test test-all check format bench bench-gpu dashboard mlflow clean
 
 help:  ## list the targets
 	@echo "segshift: domain adaptation and robustness in semantic segmentation"
@@ -73,8 +73,11 @@ format: | $(BIN)/segshift  ## format the code
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-bench: | $(BIN)/segshift  ## measure: planning, scheduling, cached sweeps, the mini sweep
+bench: | $(BIN)/segshift  ## measure: planning, scheduling, cached sweeps, the mini sweep, a training step
 	@$(BIN)/python tools/bench.py
+
+bench-gpu: | $(BIN)/segshift  ## measure DAFormer's step on a GPU in the paper's configuration
+	@$(BIN)/python tools/bench_uda.py gpu
 
 clean:  ## remove caches and the environment (never the store)
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

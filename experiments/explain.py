@@ -155,6 +155,7 @@ def _allowed_keys(shape: Any, path: KeyPath) -> set[str]:
 
 
 def _tags(model: type[BaseModel]) -> set[str]:
-    """Return the literal names by which a member of a tagged union is told."""
+    """Return the names by which pydantic tells a member of a union: its class's, and the literal ones of a tagged union."""
     fields = (model.model_fields.get(name) for name in ("name", "kind"))
-    return {str(tag) for found in fields if found is not None for tag in get_args(found.annotation)}
+    literals = {str(tag) for found in fields if found is not None for tag in get_args(found.annotation)}
+    return {model.__name__} | literals

@@ -9,8 +9,11 @@ import zipfile
 from pathlib import Path
 
 from adapt.data.catalog import check_selection
-from adapt.data.fingerprint import fingerprint
+from adapt.data.fingerprint import fingerprint_frames
+from adapt.data.layout import Frame, list_frames
 from adapt.data.miniature.settings import VERSION as MINIATURE_VERSION
+from adapt.data.settings import DatasetSettings, FolderSettings
+from adapt.data.size import Size, require_crop_fits
 from adapt.errors import PrerequisiteError, SpecError
 from adapt.hashing import hash_file
 from adapt.model import find_config
@@ -33,6 +36,7 @@ class WorkspaceFacts:
         self._loaded = loaded
         self._workspace = workspace
         self._datasets: dict[tuple[str, bool], BoundDataset] = {}
+        self._first_frames: dict[str, Frame] = {}
         self._models: dict[str, BoundModel] = {}
         self.problems: list[str] = []
 
@@ -47,10 +51,13 @@ class WorkspaceFacts:
 
     def find_root(self, name: str) -> Path | None:
         """Return the root folder of one of the experiment's data sets."""
-        kind = self._loaded.settings.datasets[name].type
+        settings = self._loaded.settings.datasets[name]
         if self.miniature_root is not None:
-            return self.miniature_root / kind
-        return self._workspace.find_root(kind)
+            return self.miniature_root / settings.type
+        if isinstance(settings, FolderSettings) and settings.root is not None:
+            root = settings.root.expanduser().absolute()
+            return root if root.is_dir() else None
+        return self._workspace.find_root(settings.type)
 
     def find_weights(self, name: str) -> Path | None:
         """Return the weight file of one of the experiment's models, or None where it starts at random."""
@@ -63,6 +70,20 @@ class WorkspaceFacts:
             bound = BoundDataset(self._loaded.settings.datasets[name], self._fingerprint(name, needs_labels))
             self._datasets[name, needs_labels] = bound
         return self._datasets[name, needs_labels]
+
+    def require_crop_fits(self, name: str, crop: Size) -> None:
+        """Refuse a training crop that is larger than the first frame of a data set, told from its file's header.
+
+        Nothing is known, and nothing refused, of the miniature or of data that is missing.
+
+        Raises:
+            SpecError: the crop is larger than the frame.
+        """
+        if name in self._first_frames:
+            try:
+                require_crop_fits(self._first_frames[name], self._loaded.settings.datasets[name], crop)
+            except PrerequisiteError as error:
+                self.problems.append(f"data set '{name}': {error}")
 
     def bind_model(self, name: str) -> BoundModel:
         """Return a model with hashes of its configuration and weights."""
@@ -94,17 +115,26 @@ class WorkspaceFacts:
             return f"miniature-{self.miniature_root.name}"
         root = self.find_root(name)
         if root is None:
-            self.problems.append(
-                f"data set '{name}': {self._workspace.describe_root(settings.type)}. Give one folder that holds "
-                f"{settings.type}/ by DATA=/path (or --data, {DATA_VARIABLE}), "
-                f"or write `data: {{{settings.type}: /path}}` in {FILE}."
-            )
+            self.problems.append(f"data set '{name}': {self._explain_missing_root(settings)}")
             return MISSING
         try:
-            return fingerprint(settings, root, require_labels=needs_labels)
+            frames = list_frames(settings, root, require_labels=needs_labels)
+            self._first_frames[name] = frames[0]
+            return fingerprint_frames(frames, settings, root, require_labels=needs_labels)
         except PrerequisiteError as error:
             self.problems.append(f"data set '{name}': {error}")
             return MISSING
+
+    def _explain_missing_root(self, settings: DatasetSettings) -> str:
+        if isinstance(settings, FolderSettings):
+            if settings.root is not None:
+                return f"its root {settings.root.expanduser().absolute()} is not a folder. Correct `root`."
+            return "it has no `root`: the folder that holds its images and labels. Write `root: /path`."
+        return (
+            f"{self._workspace.describe_root(settings.type)}. Give one folder that holds "
+            f"{settings.type}/ by DATA=/path (or --data, {DATA_VARIABLE}), "
+            f"or write `data: {{{settings.type}: /path}}` in {FILE}."
+        )
 
 
 def _require_whole(weights: Path) -> None:

@@ -10,10 +10,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from adapt.data.catalog import DATASET_TYPES
+from adapt.data.catalog import describe_dataset
+from adapt.data.size import Size
 from adapt.errors import SpecError
-from adapt.training.settings import PRACTICAL_SETTINGS
+from adapt.training.settings import PRACTICAL_SETTINGS, TrainSettings
 from corruptions.protocol import protocol
+from experiments.conflict import find_supervised_method, list_conflicts
 from experiments.explain import unknown, validate
 from experiments.load import LoadedExperiment
 from experiments.matrix import Point, fill_in, list_points, list_used_axes
@@ -32,6 +34,7 @@ from experiments.schema import (
 )
 from experiments.task import BoundDataset, BoundModel, Task, compute_key
 
+_LATER_SETTINGS = ("accumulate", "workers", "precision", "compile", "channels_last")  # of training: younger than keys
 STREAM_BACKEND = "quick"  # the protocol whose backend corrupts the domains of a stream
 _REFERENCE = re.compile(r"\$\{([A-Za-z][A-Za-z0-9_]*)\.([A-Za-z][A-Za-z0-9_]*)\}")
 
@@ -41,6 +44,9 @@ class Facts(Protocol):
 
     def bind_dataset(self, name: str, needs_labels: bool) -> BoundDataset:
         """Return a data set of the experiment with its fingerprint; the target of an adaptation needs no labels."""
+
+    def require_crop_fits(self, name: str, crop: Size) -> None:
+        """Refuse a crop that is larger than the frames of a data set that was bound, where their size is known."""
 
     def bind_model(self, name: str) -> BoundModel:
         """Return a model of the experiment with its hashes."""
@@ -179,6 +185,10 @@ class _Expansion:
         for needed in settings.needs:
             if needed not in scored:
                 raise unknown("scored stage", needed, scored, self.origin(stage, "needs"))
+        trained = [name for name, data in self.raw.items() if data["kind"] in ("train", "uda")]
+        for role, name in settings.gap or ():
+            if name not in trained:
+                raise unknown("training stage", name, trained, self.origin(stage, "gap", role))
         return settings
 
     def expand_stage(self, stage: str) -> None:
@@ -212,21 +222,28 @@ class _Expansion:
             if isinstance(value, str) and _REFERENCE.fullmatch(value)
         }
         self.check_inputs(stage, filled, inputs)
+        supervised = find_supervised_method(filled) if body["kind"] == "uda" else None
+        if supervised is not None:
+            raise SpecError(f"{self.origin(stage, *supervised.key)}: {supervised.text}")
         settings: StageSettings = validate(
             STAGES[body["kind"]],
             filled | {role: task.key for role, task in inputs.items()},
             self.loaded.document,
             ("stages", stage),
         )
-        unlabelled = {settings.target} - {settings.source} if isinstance(settings, UdaStage) else set()
+        unlabelled = _list_unlabelled(settings)
         datasets = {name: self.bind_dataset(stage, name, name not in unlabelled) for name in _list_datasets(settings)}
         model_name = getattr(settings, "model", None)
         model = self.bind_model(stage, model_name) if model_name is not None else None
         if isinstance(settings, BenchmarkStage):
             self.check_protocol(stage, settings.protocol)
+        if isinstance(settings, TrainStage | UdaStage) and settings.training.augment.crop is not None:
+            self.check_crop(stage, datasets, settings.training.augment.crop)
         kind = body["kind"]
         key = compute_key(kind, STAGE_VERSIONS[kind], _identify(settings, datasets, model))
         self.check_classes(stage, key, settings, datasets, model, inputs)
+        if isinstance(settings, TrainStage | UdaStage) and model is not None:
+            self.check_conflicts(stage, settings, model, len(self.classes[key]))
         axes = set().union(*used.values(), *(task.point for task in inputs.values()))
         return Task(
             key=key,
@@ -302,6 +319,17 @@ class _Expansion:
                 f"{self.origin(stage, 'checkpoint')}: write ${{STAGE.checkpoint}} and no more, got {checkpoint!r}."
             )
 
+    def check_crop(self, stage: str, datasets: Mapping[str, BoundDataset], crop: Size) -> None:
+        for name in datasets:
+            try:
+                self.facts.require_crop_fits(name, crop)
+            except SpecError as error:
+                raise SpecError(f"{self.origin(stage, 'training')}: data set '{name}': {error}") from error
+
+    def check_conflicts(self, stage: str, settings: TrainStage | UdaStage, model: BoundModel, class_count: int) -> None:
+        for conflict in list_conflicts(settings, model.settings, class_count):
+            raise SpecError(f"{self.origin(stage, *conflict.key)}: {conflict.text}")
+
     def check_protocol(self, stage: str, name: str) -> None:
         try:
             protocol(name)
@@ -318,7 +346,7 @@ class _Expansion:
         inputs: Mapping[str, Task],
     ) -> None:
         """Refuse data whose classes are not those that the network predicts, before anything runs."""
-        known = {name: DATASET_TYPES[bound.settings.type].classes for name, bound in datasets.items()}
+        known = {name: describe_dataset(bound.settings).classes for name, bound in datasets.items()}
         if isinstance(settings, TrainStage | UdaStage):
             expected, whose = known[_list_datasets(settings)[0]], f"data set '{_list_datasets(settings)[0]}'"
         elif "checkpoint" in inputs:
@@ -355,6 +383,13 @@ def _list_datasets(settings: StageSettings) -> list[str]:
     return []
 
 
+def _list_unlabelled(settings: StageSettings) -> set[str]:
+    """Return the data sets whose labels a task never opens: an adaptation's target, unless its pseudo-labels are scored."""
+    if not isinstance(settings, UdaStage) or getattr(settings.method, "score_pseudo_labels", False):
+        return set()
+    return {settings.target} - {settings.source}
+
+
 def _identify(
     settings: StageSettings, datasets: Mapping[str, BoundDataset], model: BoundModel | None
 ) -> dict[str, Any]:
@@ -364,8 +399,8 @@ def _identify(
     """
     named = {"label", "resources", "expected_seconds", "kind", "model", "dataset", "source", "target"}
     identity = settings.model_dump(mode="json", exclude=named)
-    for name in PRACTICAL_SETTINGS:
-        identity.get("training", {}).pop(name, None)
+    if isinstance(settings, TrainStage | UdaStage):
+        identity["training"] = _identify_training(settings.training)
     bound = {name: [d.settings.model_dump(mode="json"), d.fingerprint] for name, d in datasets.items()}
     identity["datasets"] = bound if isinstance(settings, StreamStage) else list(bound.values())
     if isinstance(settings, BenchmarkStage):
@@ -379,6 +414,18 @@ def _identify(
             model.weights_sha256,
             model.settings.weights_of,
         ]
+    return identity
+
+
+def _identify_training(settings: TrainSettings) -> dict[str, Any]:
+    """Return what a training run's result depends on.
+
+    Settings that came later than keys did are left out at their defaults: they change nothing there, so neither may the key.
+    """
+    identity = settings.model_dump(mode="json", exclude=PRACTICAL_SETTINGS)
+    for name in _LATER_SETTINGS:
+        if identity[name] == TrainSettings.model_fields[name].default:
+            del identity[name]
     return identity
 
 

@@ -6,12 +6,13 @@ import itertools
 import re
 from typing import Any
 
+from adapt.errors import SpecError
 from experiments.explain import unknown
 from experiments.schema import MatrixSettings
 
 Point = dict[str, Any]
 
-_AXIS = re.compile(r"\$\{matrix\.([A-Za-z][A-Za-z0-9_]*)\}")
+_AXIS = re.compile(r"\$\{matrix\.([A-Za-z][A-Za-z0-9_]*)((?:\.[A-Za-z0-9_]+)*)\}")
 
 
 def list_points(matrix: MatrixSettings) -> list[Point]:
@@ -29,7 +30,7 @@ def list_points(matrix: MatrixSettings) -> list[Point]:
 def list_used_axes(data: Any) -> set[str]:
     """Return the names of the axes that nested data refers to."""
     if isinstance(data, str):
-        return set(_AXIS.findall(data))
+        return {axis for axis, _ in _AXIS.findall(data)}
     if isinstance(data, dict):
         return {axis for value in data.values() for axis in list_used_axes(value)}
     if isinstance(data, list | tuple):
@@ -38,20 +39,20 @@ def list_used_axes(data: Any) -> set[str]:
 
 
 def fill_in(data: Any, point: Point, where: str) -> Any:
-    """Replace every `${matrix.AXIS}` in nested data by the point's value.
+    """Replace every `${matrix.AXIS}` in nested data by the point's value, and `${matrix.AXIS.KEY}` by what a mapping holds.
 
     A text that is nothing but the reference takes the value's own type; inside a longer text it is printed.
 
     Raises:
-        SpecError: the matrix has no such axis.
+        SpecError: the matrix has no such axis, or its value no such key.
     """
     if isinstance(data, str):
         if "${" not in data:
             return data
         whole = _AXIS.fullmatch(data)
         if whole:
-            return _value(whole.group(1), point, where)
-        return _AXIS.sub(lambda match: str(_value(match.group(1), point, where)), data)
+            return _value(whole, point, where)
+        return _AXIS.sub(lambda match: str(_value(match, point, where)), data)
     if isinstance(data, dict):
         return {key: fill_in(value, point, where) for key, value in data.items()}
     if isinstance(data, list | tuple):
@@ -59,7 +60,15 @@ def fill_in(data: Any, point: Point, where: str) -> Any:
     return data
 
 
-def _value(axis: str, point: Point, where: str) -> Any:
+def _value(match: re.Match[str], point: Point, where: str) -> Any:
+    axis, keys = match.groups()
     if axis not in point:
         raise unknown("axis of the matrix", axis, point, where)
-    return point[axis]
+    value = point[axis]
+    for key in keys.split(".")[1:]:
+        if not isinstance(value, dict):
+            raise SpecError(f"{where}: {match.group()} asks for the key '{key}' of {value!r}, which is no mapping.")
+        if key not in value:
+            raise unknown(f"key of axis '{axis}'", key, value, where)
+        value = value[key]
+    return value

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from adapt.data.cache import CacheSettings
 from adapt.errors import PrerequisiteError, SpecError
 from experiments.facts import WorkspaceFacts
 from experiments.graph import Graph, expand
@@ -22,6 +23,7 @@ class Plan:
         facts: where its data and weights are.
         problems: what is missing, each a sentence with its remedy; empty when the plan can run.
         passed_over: profile -> why it was not chosen, where the choice was ours.
+        cache: where this user has decoded images kept, or None.
     """
 
     loaded: LoadedExperiment
@@ -29,6 +31,7 @@ class Plan:
     facts: WorkspaceFacts
     problems: tuple[str, ...]
     passed_over: dict[str, str] = field(default_factory=dict)
+    cache: CacheSettings | None = None
 
     def require(self) -> None:
         """Refuse a plan that cannot run.
@@ -54,6 +57,7 @@ def plan_experiment(
     overrides: Sequence[str] = (),
     gpus: int | None = 0,
     wants_data: bool = False,
+    cpus: int | None = None,
 ) -> Plan:
     """Expand an experiment under a profile, or under the first of its profiles that can run here.
 
@@ -64,6 +68,7 @@ def plan_experiment(
         overrides: `key=value` overrides.
         gpus: GPUs of the machine or cluster; None when that is not known yet.
         wants_data: whether the user named a data folder for this very run: then no miniature is taken in its stead.
+        cpus: cores of the machine; None when that is not known, or of a cluster.
 
     Raises:
         SpecError: the experiment is not understood.
@@ -78,8 +83,8 @@ def plan_experiment(
             return replace(plan, problems=(*plan.problems, hint))
         facts = WorkspaceFacts(loaded, workspace)
         graph = expand(loaded, facts)
-        problems = (*dict.fromkeys(facts.problems), *_list_gpu_problems(graph, gpus))
-        plan = Plan(loaded, graph, facts, problems, dict(passed_over))
+        problems = (*dict.fromkeys(facts.problems), *_list_machine_problems(graph, gpus, cpus))
+        plan = Plan(loaded, graph, facts, problems, dict(passed_over), workspace.cache)
         if not problems:
             return plan
         passed_over[candidate] = problems[0].partition(". ")[0]
@@ -88,12 +93,19 @@ def plan_experiment(
     return plan
 
 
-def _list_gpu_problems(graph: Graph, gpus: int | None) -> list[str]:
-    if gpus is None:
-        return []
-    greedy = {task.stage: task.resources.gpus for task in graph.tasks.values() if task.resources.gpus > gpus}
-    return [
-        f"stage '{stage}' asks for {wanted:g} GPU(s) and this machine has {gpus}. "
-        "Use another profile (--profile), a cluster (--address), or the override resources.gpus=0."
-        for stage, wanted in greedy.items()
-    ]
+def _list_machine_problems(graph: Graph, gpus: int | None, cpus: int | None) -> list[str]:
+    problems: dict[str, str] = {}
+    for task in graph.tasks.values():
+        wanted, workers = task.resources, task.workers
+        if gpus is not None and wanted.gpus * workers > gpus:
+            each = f" for each of {workers} workers" if workers > 1 else ""
+            problems[task.stage] = (
+                f"stage '{task.stage}' asks for {wanted.gpus:g} GPU(s){each} and this machine has {gpus}. "
+                "Use another profile (--profile), a cluster (--address), or the override resources.gpus=0."
+            )
+        elif cpus is not None and workers > 1 and wanted.cpus * workers > cpus:
+            problems[task.stage] = (
+                f"stage '{task.stage}' asks for {wanted.cpus:g} CPU(s) for each of {workers} workers and this machine has "
+                f"{cpus}. Lower its `training.workers` or its `resources`, or use a cluster (--address)."
+            )
+    return list(problems.values())

@@ -12,18 +12,21 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from adapt.data.miniature.settings import MiniatureSettings
-from adapt.data.settings import DatasetSettings
+from adapt.data.settings import AnyDatasetSettings
 from adapt.model import ModelSettings
 from adapt.settings import Settings
 from adapt.training.settings import TrainSettings
 from adapt.tta.settings import MethodSettings, ResetSettings, SourceSettings, StreamSettings
-from adapt.uda.settings import UdaSettings
+from adapt.uda.settings import DaformerSettings, UdaSettings
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
 
 
 class ResourceSettings(Settings):
-    """What one task asks Ray for: CPU cores, GPUs (a fraction packs several tasks on one) and memory."""
+    """What one task asks Ray for: CPU cores, GPUs (a fraction packs several tasks on one) and memory.
+
+    A training of several workers (`training.workers`) asks for this much for each of them.
+    """
 
     cpus: float = Field(1, gt=0)
     gpus: float = Field(0, ge=0)
@@ -84,7 +87,16 @@ class UdaStage(StageSettings):
     target: str
     seed: int = Field(0, ge=0)
     training: TrainSettings
-    method: UdaSettings = UdaSettings()
+    method: UdaSettings = DaformerSettings()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_method(cls, raw: Any) -> Any:
+        """Take a method without a name for DAFormer's."""
+        method = raw.get("method") if isinstance(raw, dict) else None
+        if isinstance(method, dict) and "name" not in method:
+            return {**raw, "method": {"name": DaformerSettings.model_fields["name"].default, **method}}
+        return raw
 
 
 class _ScoredStage(StageSettings):
@@ -127,11 +139,19 @@ class BenchmarkStage(_ScoredStage):
     limit: int | None = Field(None, gt=0)
 
 
+class GapSettings(Settings):
+    """The two training stages whose scores a leaderboard measures the others between: 0% and 100% of the gap closed."""
+
+    source: str
+    oracle: str
+
+
 class LeaderboardStage(StageSettings):
     """A view of the records of the stages named: always made anew, never a task on the cluster."""
 
     kind: Literal["leaderboard"]
     needs: Annotated[tuple[str, ...], Field(min_length=1)]
+    gap: GapSettings | None = None
 
 
 STAGES: dict[str, type[StageSettings]] = {
@@ -144,7 +164,7 @@ STAGES: dict[str, type[StageSettings]] = {
 }
 
 # Part of every task key. Raise a number (with a CHANGELOG line) when results of that stage may change.
-STAGE_VERSIONS: dict[str, int] = {"train": 1, "uda": 1, "evaluate": 1, "stream": 1, "benchmark": 1, "leaderboard": 1}
+STAGE_VERSIONS: dict[str, int] = {"train": 1, "uda": 2, "evaluate": 1, "stream": 1, "benchmark": 1, "leaderboard": 1}
 
 # What a finished stage offers to others as `${STAGE.output}`.
 STAGE_OUTPUTS: dict[str, tuple[str, ...]] = {"train": ("checkpoint",), "uda": ("checkpoint",)}
@@ -154,7 +174,7 @@ class Experiment(Settings):
     """One experiment file under one profile: the data sets, models, axes and stages of a question."""
 
     title: str
-    datasets: dict[Name, DatasetSettings]
+    datasets: dict[Name, AnyDatasetSettings]
     models: dict[Name, ModelSettings]
     miniature: MiniatureSettings | None = None
     matrix: MatrixSettings = MatrixSettings()

@@ -10,7 +10,7 @@ from typing import Any
 
 from adapt.data.settings import DatasetSettings
 from adapt.model import ModelSettings
-from experiments.schema import ResourceSettings, StageSettings
+from experiments.schema import ResourceSettings, StageSettings, TrainStage, UdaStage
 
 KEY_LENGTH = 32  # hex digits of the sha256 that are kept: 128 bits
 
@@ -45,7 +45,7 @@ class Task:
         datasets: name in the experiment -> bound data set.
         model: the model that the stage starts from, or None where its network is an input.
         inputs: role -> key of the task whose output it is, e.g. {"checkpoint": "5f..."}.
-        resources: what it asks Ray for; not part of the key.
+        resources: what it asks Ray for, for each of its workers; not part of the key.
         label: how the leaderboard calls its stage.
     """
 
@@ -61,6 +61,11 @@ class Task:
     label: str = ""
 
     @property
+    def workers(self) -> int:
+        """How many processes work on it together; each asks for `resources`."""
+        return self.settings.training.workers if isinstance(self.settings, TrainStage | UdaStage) else 1
+
+    @property
     def name(self) -> str:
         """The stage and its point, as shown to people: `daformer[seed=0]`."""
         axes = ", ".join(f"{axis}={describe(value)}" for axis, value in self.point.items())
@@ -68,9 +73,9 @@ class Task:
 
 
 def describe(value: Any) -> str:
-    """Print an axis value briefly: a reference by its stage, a mapping by its name."""
+    """Print an axis value briefly: a reference by its stage, a mapping by its label or its name."""
     if isinstance(value, dict):
-        return str(value.get("name", json.dumps(value, sort_keys=True)))
+        return str(value.get("label") or value.get("name") or json.dumps(value, sort_keys=True))
     text = str(value)
     return text[2:-1].partition(".")[0] if text.startswith("${") and text.endswith("}") else text
 

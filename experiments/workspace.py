@@ -6,7 +6,8 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from adapt.data.catalog import DATASET_TYPES
+from adapt.data.cache import CacheSettings
+from adapt.data.catalog import TYPE_NAMES
 from adapt.errors import PrerequisiteError
 from adapt.settings import Settings
 from experiments.document import Document, read_document
@@ -26,6 +27,7 @@ class Workspace(Settings):
         store: where tasks leave their results; a path that every machine of the cluster sees.
         tracking_uri: the MLflow server; None keeps a sqlite file in the store.
         address: the Ray cluster; None starts a local one.
+        cache: where decoded images are kept, on a disk of each machine; None decodes them each time. It changes no result.
     """
 
     data: Path | dict[str, Path] | None = None
@@ -33,6 +35,7 @@ class Workspace(Settings):
     store: Path = Path("segshift-store")
     tracking_uri: str | None = None
     address: str | None = None
+    cache: CacheSettings | None = None
 
     def find_root(self, dataset_type: str) -> Path | None:
         """Return the folder of a data set type, or None where none is configured or it does not exist."""
@@ -113,14 +116,16 @@ def _make_absolute(workspace: Workspace) -> Workspace:
     elif data is not None:
         data = spell_out(data)
     weights = workspace.weights and spell_out(workspace.weights)
-    return workspace.model_copy(update={"data": data, "weights": weights, "store": spell_out(workspace.store)})
+    cache = workspace.cache and workspace.cache.model_copy(update={"folder": spell_out(workspace.cache.folder)})
+    places = {"data": data, "weights": weights, "store": spell_out(workspace.store), "cache": cache}
+    return workspace.model_copy(update=places)
 
 
 def _check_folders(workspace: Workspace, document: Document) -> None:
     if isinstance(workspace.data, dict):
         for name, root in workspace.data.items():
-            if name not in DATASET_TYPES:
-                raise unknown("data set type", name, DATASET_TYPES, document.origin(("data", name)))
+            if name not in TYPE_NAMES:
+                raise unknown("data set type", name, TYPE_NAMES, document.origin(("data", name)))
             if not root.is_dir():
                 raise PrerequisiteError(
                     f"{document.origin(('data', name))}: data.{name}: the folder {root} does not exist. Correct the path."

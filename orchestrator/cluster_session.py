@@ -35,17 +35,29 @@ class ClusterSession:
         return sum(machine["CPU"] for machine in self.machines)
 
     def check_fits(self, graph: Graph) -> None:
-        """Refuse a graph with a task that no machine of this cluster can ever hold (Ray would let it wait for ever).
+        """Refuse a graph with a task that this cluster can never hold: Ray would let it wait for ever.
+
+        A task, or each of its workers, must fit one machine.
 
         Raises:
             PrerequisiteError: naming the stage, what it asks for and what the machines have.
         """
-        for stage, wanted in {task.stage: task.resources for task in graph.tasks.values()}.items():
-            wishes = (("CPU", wanted.cpus), ("GPU", wanted.gpus), ("GB", wanted.memory_gb))
-            asked = {name: amount for name, amount in wishes if amount}
-            if any(all(machine[name] >= amount for name, amount in asked.items()) for machine in self.machines):
+        wishes = {task.stage: (task.resources, task.workers) for task in graph.tasks.values()}
+        for stage, (wanted, workers) in wishes.items():
+            amounts = (("CPU", wanted.cpus), ("GPU", wanted.gpus), ("GB", wanted.memory_gb))
+            asked = {name: amount for name, amount in amounts if amount}
+            places = sum(
+                int(min(machine[name] / amount for name, amount in asked.items()) + 1e-9) for machine in self.machines
+            )
+            if places >= workers:
                 continue
             there = "; ".join(_describe(machine) for machine in self.machines) or "none"
+            if workers > 1:
+                raise PrerequisiteError(
+                    f"stage '{stage}' asks for {workers} workers of {_describe(asked)} each, and the cluster has room for "
+                    f"{places} ({there}). Lower its `training.workers` or its `resources`, or use a larger cluster "
+                    "(--address)."
+                )
             raise PrerequisiteError(
                 f"stage '{stage}' asks for {_describe(asked)} on one machine, and no machine of the cluster has that "
                 f"({there}). Lower its `resources`, use another profile, or a larger cluster (--address)."

@@ -13,14 +13,13 @@ from typing import Any
 
 from experiments.planning import Plan
 from experiments.task import Task
-from orchestrator.execute import Assignment, record_crash
+from orchestrator.execute import CRASH_RETRIES, Assignment, record_crash
 from orchestrator.store import Store
 from orchestrator.sweep_state import Status, SweepState
 from orchestrator.tracker import MirrorTarget, Tracker
 
 log = logging.getLogger(__name__)
 
-CRASH_RETRIES = 2  # a worker or node that dies; an error of the task itself is never retried
 CLOSE_TIMEOUT_S = 10.0  # for MLflow after Ctrl-C: longer than a flush, shorter than patience
 WAIT_S = 0.5  # between two looks at live scalars
 
@@ -84,20 +83,30 @@ def assign(plan: Plan, task: Task) -> Assignment:
             roots[name] = root.absolute()
     model = getattr(task.settings, "model", None)
     weights = plan.facts.find_weights(model) if model is not None else None
-    return Assignment(task, plan.graph.name, plan.graph.profile, roots, weights)
+    return Assignment(task, plan.graph.name, plan.graph.profile, roots, weights, plan.cache)
 
 
 def run_on_worker(assignment: Assignment, store: Store, tracker: Any) -> tuple[str, float, str | None]:
     """Run a task in a Ray worker; return (status, seconds, message): the record itself stays in the store."""
-    from orchestrator.execute import execute
+    from orchestrator.data_parallel import attempt_in_workers
+    from orchestrator.execute import attempt, execute
 
     task = assignment.task
 
     def on_step(step: int, values: Mapping[str, float]) -> None:
         tracker.report.remote(task.key, task.name, step, dict(values))
 
-    record = execute(assignment, store, on_step)
+    record = execute(assignment, store, on_step, attempt if task.workers == 1 else attempt_in_workers)
     return record.status, record.seconds, record.failure.message if record.failure else None
+
+
+def _ask(task: Task) -> dict[str, float | None]:
+    """Return what a task asks Ray for; one that only starts workers and waits for them asks for nothing itself."""
+    if task.workers > 1:
+        return {"num_cpus": 0}
+    memory_gb = task.resources.memory_gb
+    memory = int(memory_gb * 2**30) if memory_gb else None
+    return {"num_cpus": task.resources.cpus, "num_gpus": task.resources.gpus, "memory": memory}
 
 
 class _Sweep:
@@ -131,14 +140,9 @@ class _Sweep:
     def submit(self, tasks: list[Task]) -> None:
         """Hand tasks to Ray; they start when their resources are free."""
         for task in tasks:
-            memory_gb = task.resources.memory_gb
-            reference = self.remote.options(
-                name=task.name,
-                num_cpus=task.resources.cpus,
-                num_gpus=task.resources.gpus,
-                memory=int(memory_gb * 2**30) if memory_gb else None,
-                max_retries=CRASH_RETRIES,
-            ).remote(assign(self.plan, task), self.store, self.tracker)
+            reference = self.remote.options(name=task.name, max_retries=CRASH_RETRIES, **_ask(task)).remote(
+                assign(self.plan, task), self.store, self.tracker
+            )
             self.running[reference] = task
             self.state.status[task.key] = Status.SUBMITTED
 

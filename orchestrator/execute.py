@@ -8,11 +8,12 @@ import logging
 import os
 import time
 import traceback
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from adapt.data.cache import CacheSettings, ImageCache
 from adapt.errors import SegshiftError, TaskError
 from experiments.schema import STAGE_VERSIONS
 from experiments.task import Task
@@ -28,6 +29,8 @@ from orchestrator.store import Store
 
 log = logging.getLogger(__name__)
 
+CRASH_RETRIES = 2  # a worker or node that dies; an error of the task itself is never retried
+
 
 @dataclass(frozen=True)
 class Assignment:
@@ -39,6 +42,8 @@ class Assignment:
         profile: under which profile, for the record.
         roots: name of a data set -> its root folder.
         weights: the file of outside weights, or None.
+        cache: where decoded images are kept, or None.
+        folder: where the task leaves what it makes; None is its folder in the store.
     """
 
     task: Task
@@ -46,13 +51,78 @@ class Assignment:
     profile: str
     roots: Mapping[str, Path]
     weights: Path | None
+    cache: CacheSettings | None = None
+    folder: Path | None = None
 
 
-def execute(assignment: Assignment, store: Store, on_step: OnStep) -> Record:
+@dataclass(frozen=True)
+class Attempt:
+    """What became of a task's stage, noted in the process that ran it.
+
+    Attributes:
+        result: what it made; None where it failed.
+        failure: why it failed, or None.
+        started_at: ISO 8601, UTC.
+        seconds: how long it took.
+        environment: of that process.
+        peak_memory_bytes: of that process.
+        peak_gpu_memory_bytes: of that process.
+    """
+
+    result: StageResult | None
+    failure: Failure | None
+    started_at: str
+    seconds: float
+    environment: Mapping[str, Any]
+    peak_memory_bytes: int | None
+    peak_gpu_memory_bytes: int | None
+
+
+def attempt(assignment: Assignment, store: Store, on_step: OnStep) -> Attempt:
+    """Run a task's stage in this process; an exception is its failure."""
+    started_at, started = _now(), time.perf_counter()
+    reset_peak_memory()
+    result, failure = None, None
+    try:
+        result = _run(assignment, store, on_step)
+    except Exception as error:
+        failure = _describe_failure(error)
+        log.warning("task %s failed: %s", assignment.task.name, error)
+    return _note(result, failure, started_at, time.perf_counter() - started)
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def _note(result: StageResult | None, failure: Failure | None, started_at: str, seconds: float) -> Attempt:
+    environment = {**describe_environment(), "pid": os.getpid()}
+    return Attempt(
+        result, failure, started_at, seconds, environment, read_peak_memory_bytes(), read_peak_gpu_memory_bytes()
+    )
+
+
+def describe_crash(message: str) -> Attempt:
+    """Describe a failure that the stage's own process could not note, because it died."""
+    return _note(None, Failure(kind="WorkerDied", message=message, traceback=""), _now(), 0.0)
+
+
+def execute(
+    assignment: Assignment,
+    store: Store,
+    on_step: OnStep,
+    run: Callable[[Assignment, Store, OnStep], Attempt] = attempt,
+) -> Record:
     """Run a task unless it is done, and leave its record in the store.
 
     A failure is kept as a record too and returned, never raised: a raised exception would look like a crash to Ray and
     be retried. What kills the process (a signal, a lost node) leaves no record, and the task is run again.
+
+    Args:
+        assignment: the task.
+        store: where it belongs.
+        on_step: takes live scalars.
+        run: runs its stage: in this process, or in several workers.
 
     Returns:
         The committed record, or that of the failure.
@@ -61,26 +131,17 @@ def execute(assignment: Assignment, store: Store, on_step: OnStep) -> Record:
     with store.working_on(task.key) as ours:
         if not ours:
             return store.read(task.key)
-        started_at, started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"), time.perf_counter()
-        reset_peak_memory()
+        made = run(assignment, store, on_step)
         try:
-            result: StageResult | None = _run(assignment, store, on_step)
-            failure = None
-        except Exception as error:
-            result = None
-            failure = _describe_failure(error)
-            log.warning("task %s failed: %s", task.name, error)
-        seconds = time.perf_counter() - started
-        try:
-            record = _make_record(assignment, store, result, failure, started_at, seconds)
-            if failure is None:
+            record = _make_record(assignment, store, made)
+            if made.failure is None:
                 store.commit(record)
             else:
                 store.write_failure(record)
         except (OSError, ValueError, TaskError) as error:
             # The disk is full or gone, the stage gave what no record holds (a score that is not finite), or another
             # process took the task over: say so as the result, and keep it where the disk lets us.
-            record = _make_record(assignment, None, None, _describe_failure(error), started_at, seconds)
+            record = _make_record(assignment, None, replace(made, result=None, failure=_describe_failure(error)))
             with contextlib.suppress(OSError):
                 store.write_failure(record)
         return record
@@ -96,7 +157,7 @@ def _run(assignment: Assignment, store: Store, on_step: OnStep) -> StageResult:
         for name in store.read(key).files:
             store.verified_file(key, name)
     context = StageContext(
-        folder=store.folder(task.key),
+        folder=assignment.folder or store.folder(task.key),
         scratch=scratch,
         roots=assignment.roots,
         weights=assignment.weights,
@@ -104,16 +165,15 @@ def _run(assignment: Assignment, store: Store, on_step: OnStep) -> StageResult:
         threads=max(1, int(task.resources.cpus)),
         gpus=task.resources.gpus,
         on_step=on_step,
+        cache=ImageCache(assignment.cache.folder, assignment.cache.max_bytes) if assignment.cache is not None else None,
     )
     return STAGE_FUNCTIONS[task.kind](task, context)
 
 
 def record_crash(assignment: Assignment, store: Store, message: str) -> None:
     """Keep a failure that the worker could not record, because it died."""
-    failure = Failure(kind="WorkerDied", message=message, traceback="")
-    started_at = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     with contextlib.suppress(OSError):
-        store.write_failure(_make_record(assignment, None, None, failure, started_at, 0.0))
+        store.write_failure(_make_record(assignment, None, describe_crash(message)))
 
 
 def _describe_model(task: Task) -> dict[str, Any] | None:
@@ -130,15 +190,8 @@ def _describe_failure(error: Exception) -> Failure:
     return Failure(kind=type(error).__name__, message=message, traceback="".join(traceback.format_exception(error)))
 
 
-def _make_record(
-    assignment: Assignment,
-    store: Store | None,
-    result: StageResult | None,
-    failure: Failure | None,
-    started_at: str,
-    seconds: float,
-) -> Record:
-    task = assignment.task
+def _make_record(assignment: Assignment, store: Store | None, made: Attempt) -> Record:
+    task, result = assignment.task, made.result
     scored: dict[str, Any] = {}
     if result is not None:
         scored = {
@@ -146,7 +199,7 @@ def _make_record(
         }
     return Record(
         key=task.key,
-        status="done" if failure is None else "failed",
+        status="done" if made.failure is None else "failed",
         experiment=assignment.experiment,
         profile=assignment.profile,
         stage=task.stage,
@@ -162,12 +215,12 @@ def _make_record(
         },
         model=_describe_model(task),
         inputs=dict(task.inputs),
-        files=store.list_files(task.key) if store is not None and failure is None else {},
-        environment={**describe_environment(), "pid": os.getpid()},
-        started_at=started_at,
-        seconds=seconds,
-        peak_memory_bytes=read_peak_memory_bytes(),
-        peak_gpu_memory_bytes=read_peak_gpu_memory_bytes(),
-        failure=failure,
+        files=store.list_files(task.key) if store is not None and made.failure is None else {},
+        environment=dict(made.environment),
+        started_at=made.started_at,
+        seconds=made.seconds,
+        peak_memory_bytes=made.peak_memory_bytes,
+        peak_gpu_memory_bytes=made.peak_gpu_memory_bytes,
+        failure=made.failure,
         **scored,
     )

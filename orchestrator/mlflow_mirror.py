@@ -11,11 +11,13 @@ import logging
 import math
 import os
 from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from adapt.errors import PrerequisiteError
 from orchestrator.record import Record
 from orchestrator.scoring import score_record
+from orchestrator.store import PICTURES
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +51,7 @@ class MlflowMirror:
         logging.getLogger("mlflow").setLevel(logging.ERROR)
         logging.getLogger("alembic").setLevel(logging.ERROR)
         self._client = MlflowClient(tracking_uri=tracking_uri)
+        self._pictures: dict[str, set[str]] = {}  # key of a task -> names of the pictures that MLflow has of it
         name = f"segshift/{experiment}"
         try:
             found = self._client.get_experiment_by_name(name)
@@ -112,6 +115,24 @@ class MlflowMirror:
         ]
         for start in range(0, len(metrics), BATCH):
             self._client.log_batch(run, metrics=metrics[start : start + BATCH])
+
+    def log_pictures(self, key: str, name: str, files: list[Path]) -> None:
+        """Send the pictures of a task that MLflow does not have yet; a name that it has is never sent again.
+
+        Args:
+            key: the task's key.
+            name: the run's name.
+            files: all pictures of the task.
+        """
+        if not files:
+            return
+        run = self._open_run(key, name, {"segshift.status": "running"})
+        if key not in self._pictures:  # an earlier sweep may have sent some
+            self._pictures[key] = {PurePosixPath(a.path).name for a in self._client.list_artifacts(run, PICTURES)}
+        for file in files:
+            if file.name not in self._pictures[key]:
+                self._client.log_artifact(run, str(file), PICTURES)
+                self._pictures[key].add(file.name)
 
     def finish(self, record: Record, name: str) -> None:
         """Send a record: parameters, tags, final scores, the record itself, and the run's end."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,6 +57,20 @@ def _score_evaluation(record: Record) -> dict[str, float | None]:
         for name, iou in zip(record.classes, ious, strict=True)
     }
     return {"miou": mean_iou(confusion), **per_class}
+
+
+def score_subset(record: Record, classes: Collection[str]) -> float | None:
+    """Return the mean IoU of an evaluation over some of its classes, or None where none of them occurs.
+
+    The counts are those of all classes: a pixel of a class that is left out still counts against the class that it was
+    taken for, as in the published numbers for SYNTHIA.
+    """
+    confusion = read_confusion(record.cells[0])
+    if confusion is None:
+        return None
+    ious = iou_per_class(confusion)[[index for index, name in enumerate(record.classes) if name in classes]]
+    defined = ious[~np.isnan(ious)]
+    return float(defined.mean()) if defined.size else None
 
 
 def _score_benchmark(record: Record) -> dict[str, float | None]:

@@ -16,6 +16,7 @@ from orchestrator.record import FILE, Record, StoredFile, dump_record, read_reco
 
 FAILURE_FILE = "failure.json"
 LEASE_FILE = "lease.json"
+PICTURES = "pictures"  # of a task's folder: what it draws while it runs; mirrored to MLflow as it comes
 SCRATCH = "work"  # of a task's folder: what an interrupted task goes on from; removed at the commit
 MINIMUM_FREE_BYTES = 200 * 2**20  # ours: room for the records and checkpoints of a miniature sweep
 

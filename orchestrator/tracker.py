@@ -1,7 +1,8 @@
-"""The tracker: one actor that takes live scalars from tasks and mirrors them and the records to MLflow.
+"""The tracker: one actor that takes live scalars from tasks and mirrors them, their pictures and the records to MLflow.
 
 Tasks never wait for it, and it never stops one: while MLflow is away, what comes in is kept (the newest, if it becomes
-too much) and sent when it is back; records that could not be sent are sent by the next sweep.
+too much) and sent when it is back; records that could not be sent are sent by the next sweep. Pictures lie in the store:
+those that MLflow has not got are sent while the task runs, the last ones with its record.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.record import Record
-from orchestrator.store import Store
+from orchestrator.store import PICTURES, Store
 
 log = logging.getLogger(__name__)
 
@@ -143,15 +144,22 @@ class Tracker:
             for key in list(steps):
                 mirror.log_steps(key, self._names[key], steps[key])
                 del steps[key]
+            for key in list(self._latest):
+                mirror.log_pictures(key, self._names[key], self._list_pictures(key))
         finally:
             with self._lock:  # what could not be sent goes back, before what came in meanwhile
                 for key, unsent in steps.items():
                     self._steps[key] = (unsent + self._steps.get(key, []))[-KEPT_STEPS:]
         while self._finished:
             record, name = self._finished[0]
+            mirror.log_pictures(record.key, name, self._list_pictures(record.key))
             mirror.finish(record, name)
             self._finished.popleft()
             if self._target is not None and record.status == "done":
                 marks = self._target.marks(self._store)
                 marks.mkdir(parents=True, exist_ok=True)
                 (marks / record.key).touch()
+
+    def _list_pictures(self, key: str) -> list[Path]:
+        """Return the pictures that a task has drawn so far; one that is still being written has another suffix."""
+        return sorted((self._store.folder(key) / PICTURES).glob("*.png"))

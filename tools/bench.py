@@ -1,6 +1,6 @@
 """`make bench`: what segshift itself costs, in medians over repeats of one run on this machine.
 
-python tools/bench.py             everything (about 8 minutes on 2 cores)
+python tools/bench.py             everything (about 10 minutes on 2 cores)
 python tools/bench.py plan tasks  only these parts
 """
 
@@ -181,7 +181,12 @@ def watch_memory(stop: threading.Event, peak: list[int]) -> None:
         peak[0] = max(peak[0], total)
 
 
-PARTS = {"start": bench_start, "plan": bench_plan, "tasks": bench_tasks, "sweep": bench_sweep}
+def bench_uda(store: Path) -> None:
+    """Measure a training step of DAFormer beside its parts, in a process of its own: threads are set once in each."""
+    subprocess.run([sys.executable, str(Path(__file__).with_name("bench_uda.py"))], check=True)
+
+
+PARTS = {"start": bench_start, "plan": bench_plan, "tasks": bench_tasks, "sweep": bench_sweep, "uda": bench_uda}
 
 
 def main() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from adapt.data.label_map import (
@@ -14,10 +14,11 @@ from adapt.data.label_map import (
     CITYSCAPES_RAW_IDS,
     GTA_LABEL_MAP,
     GTA_RAW_IDS,
+    IGNORE,
     SYNTHIA_LABEL_MAP,
     SYNTHIA_RAW_IDS,
 )
-from adapt.data.settings import DatasetSettings
+from adapt.data.settings import FOLDER_SPLIT, FOLDER_TYPE, DatasetSettings, FolderSettings
 from adapt.errors import SpecError
 
 Color = tuple[int, int, int]
@@ -41,6 +42,10 @@ CAMVID_PALETTE: tuple[Color, ...] = (
     (128, 128, 128), (128, 0, 0), (192, 192, 128), (128, 64, 128), (60, 40, 222), (128, 128, 0), (192, 128, 128),
     (64, 64, 128), (64, 0, 128), (64, 64, 0), (0, 128, 192),
 )  # fmt: skip
+
+# The protocols of SYNTHIA -> Cityscapes: the 16 classes that SYNTHIA has frames of, and those less three.
+SYNTHIA_16_CLASSES: tuple[str, ...] = tuple(c for c in CITYSCAPES_CLASSES if c not in ("terrain", "truck", "train"))
+SYNTHIA_13_CLASSES: tuple[str, ...] = tuple(c for c in SYNTHIA_16_CLASSES if c not in ("wall", "fence", "pole"))
 
 ACDC_CONDITIONS: tuple[str, ...] = ("fog", "night", "rain", "snow")
 CAMVID_SEQUENCES: tuple[str, ...] = ("0001TP", "0006R0", "0016E5", "Seq05VD")
@@ -67,6 +72,9 @@ class DatasetType:
         unlabelled_splits: Splits whose labels were never published.
         id_channel: Channel of a raw label (in OpenCV's order) that holds the id; None when it has one channel only.
         train_split: The split that class statistics are counted on.
+        refuses_unknown_ids: Whether a label that holds another id than `raw_ids` cannot be read (else: is ignored there).
+        reported_subsets: Name of a score -> the classes that it is the mean IoU of, beside the mean over all classes,
+            for networks that were trained on this data set.
     """
 
     name: str
@@ -85,6 +93,8 @@ class DatasetType:
     unlabelled_splits: frozenset[str] = frozenset()
     id_channel: int | None = None
     train_split: str = "train"
+    refuses_unknown_ids: bool = False
+    reported_subsets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def num_classes(self) -> int:
@@ -123,6 +133,7 @@ DATASET_TYPES: dict[str, DatasetType] = {
         raw_label_suffix=".png",
         label_suffix="_labelTrainIds.png",
         id_channel=2,
+        reported_subsets={"mIoU16": SYNTHIA_16_CLASSES, "mIoU13": SYNTHIA_13_CLASSES},
     ),
     "cityscapes": DatasetType(
         name="cityscapes",
@@ -179,6 +190,10 @@ DATASET_TYPES: dict[str, DatasetType] = {
 }
 
 
+TYPE_NAMES: tuple[str, ...] = (*DATASET_TYPES, FOLDER_TYPE)
+"""What `type` of a data set may be."""
+
+
 def find_type(name: str) -> DatasetType:
     """Look a data set up by name.
 
@@ -192,8 +207,61 @@ def find_type(name: str) -> DatasetType:
         SpecError: There is none of that name; the text lists those there are.
     """
     if name not in DATASET_TYPES:
-        raise SpecError(_explain("data set type", name, tuple(DATASET_TYPES)))
+        raise SpecError(_explain("data set type", name, TYPE_NAMES))
     return DATASET_TYPES[name]
+
+
+def describe_dataset(settings: DatasetSettings) -> DatasetType:
+    """Describe the data set that settings choose from: a published one, or a folder of the user's own.
+
+    Args:
+        settings: The choice; its splits and subsets are not looked at.
+
+    Returns:
+        The description: classes, folders, label map.
+
+    Raises:
+        SpecError: There is no such type.
+    """
+    if not isinstance(settings, FolderSettings):
+        return find_type(settings.type)
+    own = {index: index for index in range(len(settings.classes))} | {IGNORE: IGNORE}
+    return DatasetType(
+        name=FOLDER_TYPE,
+        splits=(FOLDER_SPLIT,),
+        subsets=(),
+        label_map=own if settings.label_map is None else settings.label_map,
+        raw_ids=frozenset(own) if settings.label_map is None else frozenset(range(256)),
+        images=_escape(settings.images),
+        labels=_escape(settings.labels),
+        image_suffix=settings.image_suffix,
+        raw_label_suffix=settings.label_suffix,
+        label_suffix=settings.label_suffix,
+        classes=settings.classes,
+        palette=make_palette(len(settings.classes)),
+        train_split=FOLDER_SPLIT,
+        refuses_unknown_ids=settings.label_map is None,
+    )
+
+
+def make_palette(count: int) -> tuple[Color, ...]:
+    """Make colours that are told apart at a glance: PASCAL VOC's colour map (VOCdevkit, `VOClabelcolormap.m`).
+
+    Args:
+        count: How many colours, at most 255.
+
+    Returns:
+        RGB colours, from the map's index 1 on: its index 0 is the background's black.
+    """
+
+    def pick(index: int, channel: int) -> int:
+        return sum((index >> (3 * bit + channel) & 1) << (7 - bit) for bit in range(8))
+
+    return tuple((pick(index, 0), pick(index, 1), pick(index, 2)) for index in range(1, count + 1))
+
+
+def _escape(folder: str) -> str:
+    return folder.replace("{", "{{").replace("}", "}}")
 
 
 def check_selection(settings: DatasetSettings) -> DatasetType:
@@ -208,7 +276,7 @@ def check_selection(settings: DatasetSettings) -> DatasetType:
     Raises:
         SpecError: Names the key, what was given, what is allowed and the closest of it.
     """
-    dataset = find_type(settings.type)
+    dataset = describe_dataset(settings)
     if not settings.splits:
         raise SpecError(f"No split of data set type '{dataset.name}' is given. Allowed: {', '.join(dataset.splits)}.")
     _check_names("split", settings.splits, dataset.splits, dataset.name)

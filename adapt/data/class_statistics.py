@@ -24,11 +24,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adapt.atomic import write_atomically
-from adapt.data.catalog import find_type
+from adapt.data.catalog import describe_dataset
 from adapt.data.layout import Frame, prepare_command
 from adapt.data.parallel import OnProgress, map_files
 from adapt.data.reading import read_label
-from adapt.data.settings import DatasetSettings
+from adapt.data.settings import DatasetSettings, FolderSettings
 from adapt.errors import PrerequisiteError
 
 SAMPLES_FILE = "sample_class_stats.json"
@@ -80,7 +80,7 @@ def class_statistics(
     """
     count = functools.partial(_count_label, settings=settings)
     rows = list(map_files(count, frames, workers, on_progress))
-    num_classes = find_type(settings.type).num_classes
+    num_classes = describe_dataset(settings).num_classes
     counts = np.array(rows, dtype=np.int64).reshape(len(frames), num_classes)
     return ClassStatistics(tuple(_label_of(frame).as_posix() for frame in frames), counts)
 
@@ -166,7 +166,7 @@ def load_class_statistics(frames: Sequence[Frame], settings: DatasetSettings, ro
         _log.info("No class statistics in '%s'.", root)
         return None
     try:
-        known = read_class_statistics(root, find_type(settings.type).num_classes)
+        known = read_class_statistics(root, describe_dataset(settings).num_classes)
     except PrerequisiteError as error:
         _log.warning("%s", error)
         return None
@@ -178,19 +178,19 @@ def load_class_statistics(frames: Sequence[Frame], settings: DatasetSettings, ro
     written = path.stat().st_mtime_ns
     if any(label.stat().st_mtime_ns > written for label in labels):
         _log.warning(
-            "The class statistics '%s' are older than a label and are not used. Renew them: %s",
+            "The class statistics '%s' are older than a label and are not used. %s",
             path,
-            prepare_command(find_type(settings.type), root),
+            _renewal(settings, root),
         )
         return None
     counts = known.counts[[row_of[label.name] for label in labels]]
     for index in _spread(len(frames), CHECKED_LABELS):
         if not np.array_equal(counts[index], _count_label(frames[index], settings)):
             _log.warning(
-                "The class statistics '%s' do not describe the label '%s' and are not used. Renew them: %s",
+                "The class statistics '%s' do not describe the label '%s' and are not used. %s",
                 path,
                 labels[index],
-                prepare_command(find_type(settings.type), root),
+                _renewal(settings, root),
             )
             return None
     return ClassStatistics(tuple(label.as_posix() for label in labels), counts)
@@ -223,8 +223,14 @@ def load_or_count(
 
 
 def _count_label(frame: Frame, settings: DatasetSettings) -> NDArray[np.int64]:
-    num_classes = find_type(settings.type).num_classes
+    num_classes = describe_dataset(settings).num_classes
     return np.bincount(read_label(frame, settings).ravel(), minlength=256)[:num_classes]
+
+
+def _renewal(settings: DatasetSettings, root: Path) -> str:
+    if isinstance(settings, FolderSettings):
+        return "Delete the file: the labels are counted where none is found."
+    return f"Renew them: {prepare_command(describe_dataset(settings), root)}"
 
 
 def _spread(length: int, count: int) -> list[int]:

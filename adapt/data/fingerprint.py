@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
-from adapt.data.layout import list_frames
+from adapt.data.layout import Frame, list_frames
 from adapt.data.settings import DatasetSettings
 
 
@@ -32,10 +33,27 @@ def fingerprint(settings: DatasetSettings, root: Path, require_labels: bool = Tr
         SpecError: The type, split or subset does not exist.
         PrerequisiteError: The folder is missing or empty, or images and labels do not pair up.
     """
+    return fingerprint_frames(list_frames(settings, root, require_labels), settings, root, require_labels)
+
+
+def fingerprint_frames(
+    frames: Sequence[Frame], settings: DatasetSettings, root: Path, require_labels: bool = True
+) -> str:
+    """Summarise frames that are listed already, as `fingerprint` does.
+
+    Args:
+        frames: What `list_frames` gave for the other arguments.
+        settings: Type, split and subset.
+        root: The data set's own folder.
+        require_labels: Whether labels are read.
+
+    Returns:
+        64 hexadecimal digits, see `fingerprint`.
+    """
     digest = hashlib.sha256()
     digest.update(_line([settings.type, sorted(settings.splits), sorted(settings.subset)]))
     inside = f"{root}{os.sep}"
-    for frame in list_frames(settings, root, require_labels):
+    for frame in frames:
         row: list[str | int | None] = []
         for path in (frame.image, frame.label if require_labels else None):
             # Strings, as 25,000 frames must not keep a planner waiting.

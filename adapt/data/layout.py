@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from adapt.data.catalog import DatasetType, check_selection
-from adapt.data.settings import DatasetSettings
+from adapt.data.settings import DatasetSettings, FolderSettings
 from adapt.errors import PrerequisiteError
 
 _NAMED = 5  # how many files an error lists by name; ours, chosen to fit a terminal
@@ -95,9 +95,12 @@ def list_frames(settings: DatasetSettings, root: Path, require_labels: bool = Tr
         chosen = f"split '{', '.join(settings.splits)}'"
         if settings.subset:
             chosen += f", subset '{', '.join(settings.subset)}'"
+        hint = "Check that the root is this data set's and that the split has this subset."
+        if isinstance(settings, FolderSettings):
+            hint = f"Put images into '{settings.images}', or correct `images` or `image_suffix`."
         raise PrerequisiteError(
             f"'{root}' holds no frame of data set type '{dataset.name}', {chosen} (file names ending in "
-            f"'{dataset.image_suffix}'). Check that the root is this data set's and that the split has this subset."
+            f"'{dataset.image_suffix}'). {hint}"
         )
     frames.sort(key=lambda frame: frame.image)
     _refuse_duplicates(frames)

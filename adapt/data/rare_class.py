@@ -75,15 +75,15 @@ class RareClassSampler:
             classes: K names for the warning; the train ids are shown without.
 
         Raises:
-            SpecError: The temperature is not positive.
-            PrerequisiteError: No image holds more than `min_pixels` of any class.
+            SpecError: The temperature is not positive, or no image holds more than `min_pixels` of any class.
+            PrerequisiteError: No image holds any pixel of any class.
         """
         totals = {index: int(total) for index, total in enumerate(counts.sum(axis=0))}
         probability = rcs_probability(totals, temperature)
         self._images = {index: np.flatnonzero(counts[:, index] > min_pixels) for index in probability}
         dropped = [index for index, images in self._images.items() if images.size == 0]
         if len(dropped) == len(probability):
-            raise PrerequisiteError(
+            raise SpecError(
                 f"Rare class sampling found no image with more than {min_pixels} pixels of any class. "
                 f"Lower min_pixels to fit the size of the labels."
             )

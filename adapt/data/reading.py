@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from adapt.data.catalog import DatasetType, find_type
+from adapt.data.catalog import DatasetType, describe_dataset
 from adapt.data.label_map import RawIds, apply_label_map
 from adapt.data.layout import Frame
 from adapt.data.settings import DatasetSettings
@@ -20,6 +20,7 @@ _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PNG_END = b"IEND\xaeB`\x82"  # type and checksum of the chunk that closes every PNG file
 _PNG_COLOR_TYPE = 25  # offset of the colour type in the header chunk
 _PNG_PALETTE = 3
+_SHOWN_IDS = 8  # how many wrong ids an error lists; ours, chosen to fit a line
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:
@@ -58,7 +59,7 @@ def read_label(frame: Frame, settings: DatasetSettings) -> NDArray[np.uint8]:
             f"The frame '{frame.name}' ('{frame.image}') has no label, but a label is needed here. Choose a split with "
             f"labels, or prepare them: segshift data prepare {settings.type} --root DIR"
         )
-    return read_train_ids(frame.label, find_type(settings.type))
+    return read_train_ids(frame.label, describe_dataset(settings))
 
 
 def read_frame(frame: Frame, settings: DatasetSettings) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
@@ -98,7 +99,10 @@ def read_train_ids(path: Path, dataset: DatasetType) -> NDArray[np.uint8]:
         PrerequisiteError: The file is missing, cut short or no label.
     """
     if not dataset.is_converted:
-        return apply_label_map(read_raw_label(path, dataset), dataset.label_map)
+        raw = read_raw_label(path, dataset)
+        if dataset.refuses_unknown_ids:
+            _refuse_unknown_ids(path, raw, dataset)
+        return apply_label_map(raw, dataset.label_map)
     label = _decode_label(path)
     if label.ndim != 2 or label.dtype != np.uint8:
         raise _broken(path, f"a train id label has one 8-bit channel, this has {_describe(label)}")
@@ -124,6 +128,18 @@ def read_raw_label(path: Path, dataset: DatasetType) -> RawIds:
     if dataset.id_channel is None or label.shape[2] <= dataset.id_channel:
         raise _broken(path, f"a label of '{dataset.name}' holds one id a pixel, this has {_describe(label)}")
     return np.ascontiguousarray(label[..., dataset.id_channel])
+
+
+def _refuse_unknown_ids(path: Path, raw: RawIds, dataset: DatasetType) -> None:
+    # Counting is ten times faster than `np.unique`, which sorts.
+    unknown = [index for index in np.flatnonzero(np.bincount(raw.ravel())).tolist() if index not in dataset.raw_ids]
+    if unknown:
+        shown = ", ".join(map(str, unknown[:_SHOWN_IDS])) + (", ..." if len(unknown) > _SHOWN_IDS else "")
+        raise PrerequisiteError(
+            f"The label '{path}' holds the ids {shown}, but {dataset.num_classes} classes have the ids 0 to "
+            f"{dataset.num_classes - 1} (and 255 to ignore). Give the data set a `label_map` from the ids in its files to "
+            f"these, such as {{{unknown[0]}: 0}}."
+        )
 
 
 def is_complete_png(path: Path) -> bool:

@@ -6,8 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Size = tuple[int, int]
-"""(width, height) in pixels."""
+from adapt.data.size import Size, fit_inside
 
 
 def resize_image(image: NDArray[np.uint8], size: Size | None) -> NDArray[np.uint8]:
@@ -34,24 +33,6 @@ def resize_label(label: NDArray[np.uint8], size: Size | None) -> NDArray[np.uint
         (h, w) uint8 without values that `label` does not hold.
     """
     return _resize(label, size, cv2.INTER_NEAREST)
-
-
-def fit_inside(own: Size, size: Size) -> Size:
-    """Compute the largest size of an image's own shape that fits into `size`, be it smaller or larger than the image.
-
-    mmcv's `Resize(keep_ratio=True)` computes the same for an image that lies as `size` does; it turns `size` for an
-    upright image, which does not occur in the data sets here. DAFormer's GTA frames go this way: 1914x1052 become
-    1280x704 with (1280, 720).
-
-    Args:
-        own: (width, height) of the image.
-        size: (width, height) to fit into.
-
-    Returns:
-        (width, height), each rounded to the nearest pixel.
-    """
-    factor = min(size[0] / own[0], size[1] / own[1])
-    return int(own[0] * factor + 0.5), int(own[1] * factor + 0.5)
 
 
 def _resize(pixels: NDArray[np.uint8], size: Size | None, interpolation: int) -> NDArray[np.uint8]:

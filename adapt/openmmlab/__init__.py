@@ -23,6 +23,7 @@ with warnings.catch_warnings(), stand_in_for_compiled_ops():
     import mmseg.models
     import mmseg.structures
     import mmseg.visualization  # noqa: F401
+    from mmcv.cnn import ConvModule, DepthwiseSeparableConvModule
     from mmcv.cnn.bricks import DropPath
     from mmengine.config import Config, ConfigDict
     from mmengine.dataset import pseudo_collate
@@ -33,9 +34,10 @@ with warnings.catch_warnings(), stand_in_for_compiled_ops():
     from mmengine.registry import DefaultScope
     from mmengine.runner import BaseLoop, Runner
     from mmengine.runner.checkpoint import CheckpointLoader
-    from mmengine.structures import PixelData
+    from mmengine.structures import BaseDataElement, PixelData
     from mmseg.datasets import BaseSegDataset
-    from mmseg.models import SegDataPreProcessor
+    from mmseg.models import EncoderDecoder, SegDataPreProcessor
+    from mmseg.models.decode_heads.decode_head import BaseDecodeHead
     from mmseg.registry import DATASETS, METRICS, MODELS, PARAM_SCHEDULERS
     from mmseg.structures import SegDataSample
 
@@ -44,14 +46,19 @@ __all__ = [
     "METRICS",
     "MODELS",
     "PARAM_SCHEDULERS",
+    "BaseDataElement",
+    "BaseDecodeHead",
     "BaseLoop",
     "BaseModel",
     "BaseSegDataset",
     "CheckpointLoader",
     "Config",
     "ConfigDict",
+    "ConvModule",
     "DefaultScope",
+    "DepthwiseSeparableConvModule",
     "DropPath",
+    "EncoderDecoder",
     "HistoryBuffer",
     "Hook",
     "OptimWrapper",

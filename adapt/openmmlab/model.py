@@ -17,6 +17,10 @@ from typing import Any
 import torch
 from torch import nn
 
+# Imported for their registration: a config names them like mmsegmentation's own.
+import adapt.networks.daformer_head
+import adapt.networks.deeplabv2_head
+import adapt.networks.multi_resolution  # noqa: F401
 from adapt.errors import PrerequisiteError, SpecError
 from adapt.model import ModelSettings, find_config
 from adapt.openmmlab import MODELS, Config, ConfigDict, DefaultScope

@@ -3,4 +3,9 @@
 from __future__ import annotations
 
 import adapt.data.datasets
-import adapt.uda.daformer  # noqa: F401
+import adapt.networks.daformer_head
+import adapt.networks.deeplabv2_head
+import adapt.networks.multi_resolution
+import adapt.uda.domain_pair_dataset
+import adapt.uda.entropy_minimisation
+import adapt.uda.self_training  # noqa: F401

@@ -1,1 +1,1 @@
-"""Training in one process through mmengine's Runner: the same result however often it is interrupted."""
+"""Training through mmengine's Runner, in one process or several: the same result however often it is interrupted."""

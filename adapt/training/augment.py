@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,6 +16,27 @@ CROP_REDRAWS = 10
 
 Image = NDArray[np.uint8]
 Label = NDArray[np.uint8]
+Pixels = TypeVar("Pixels", bound=NDArray[Any])
+
+
+@dataclass(frozen=True)
+class View:
+    """What a sample shows of its image: a box, mirrored left to right or not.
+
+    Attributes:
+        rows: Rows of the box; they may end outside the image.
+        columns: Columns of the box, likewise.
+        is_flipped: Whether the box is mirrored.
+    """
+
+    rows: slice
+    columns: slice
+    is_flipped: bool
+
+    def cut(self, pixels: Pixels) -> Pixels:
+        """Cut the view out of (H, W, ...) pixels: a view of the same memory, smaller than the box where they end."""
+        box = pixels[self.rows, self.columns]
+        return box[:, ::-1] if self.is_flipped else box  # type: ignore[return-value]
 
 
 def augment(
@@ -30,14 +54,26 @@ def augment(
         The (h, w, 3) image and the (h, w) label; smaller than the crop only where the image is (padding is the
         preprocessor's: 0 after normalisation, 255).
     """
+    view = draw_view(image, label, settings, generator)
+    return view.cut(image), None if label is None else view.cut(label)
+
+
+def draw_view(image: Image, label: Label | None, settings: AugmentSettings, generator: np.random.Generator) -> View:
+    """Draw a crop box (`draw_crop`), then whether it is flipped.
+
+    Args:
+        image: (H, W, 3) uint8.
+        label: (H, W) uint8 train ids that steer the box by `cat_max_ratio`, or None.
+        settings: Crop size, flip probability, class share.
+        generator: Source of every draw.
+
+    Returns:
+        The view: the whole image where no crop is set.
+    """
+    rows, columns = slice(None), slice(None)
     if settings.crop is not None:
         rows, columns = draw_crop(image, label, settings.crop, settings.cat_max_ratio, generator)
-        image = image[rows, columns]
-        label = None if label is None else label[rows, columns]
-    if generator.random() < settings.flip:
-        image = image[:, ::-1]
-        label = None if label is None else label[:, ::-1]
-    return image, label
+    return View(rows, columns, bool(generator.random() < settings.flip))
 
 
 def draw_crop(

@@ -5,15 +5,16 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from adapt.errors import TaskError
 from adapt.openmmlab import Hook
+from adapt.training.distributed import get_rank, mean_over_workers
 from adapt.training.randomness import seed_iteration
 
 OnStep = Callable[[int, dict[str, float]], None]
@@ -27,18 +28,40 @@ class SeedIteration(Hook):
 
     def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
         """Seed."""
-        seed_iteration(self.seed, runner.iter)
+        seed_iteration(self.seed, runner.iter, get_rank())
 
 
 class StopAtNonFiniteLoss(Hook):
-    """Stop the run when its loss is no number any more, before anything of it is saved."""
+    """Stop the run when its loss is no number any more, before anything of it is saved or reported.
+
+    The losses stay on their device, where a GPU need not be waited for, until a report or a resume point is due; then
+    all since the last look are looked at, so the error still names the first iteration that went wrong. A loss that is
+    not finite on one worker stops all of them.
+    """
+
+    def __init__(self, intervals: tuple[int, ...]) -> None:
+        """Set when to look.
+
+        Args:
+            intervals: The losses are looked at in every iteration that one of these divides, and in the last.
+        """
+        self.intervals = intervals
+        self._pending: list[tuple[int, tuple[str, ...], Tensor]] = []
 
     def after_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
-        """Raise a TaskError that names the iteration and the loss."""
-        for name, value in outputs.items():
-            if "loss" in name and not math.isfinite(value.item()):
+        """Keep the losses; when it is time, raise a TaskError that names the first bad iteration and its loss."""
+        done = runner.iter + 1
+        names = tuple(name for name in outputs if "loss" in name)
+        self._pending.append((done, names, stack_scalars(outputs, names)))
+        if done != runner.max_iters and all(done % interval for interval in self.intervals):
+            return
+        values = mean_over_workers(torch.cat([losses for _, _, losses in self._pending])).tolist()
+        labels = [(iteration, name) for iteration, names, _ in self._pending for name in names]
+        self._pending.clear()
+        for (iteration, name), value in zip(labels, values, strict=True):
+            if not math.isfinite(value):
                 raise TaskError(
-                    f"Training stopped at iteration {runner.iter + 1} of {runner.max_iters}: {name} is {value.item()}. "
+                    f"Training stopped at iteration {iteration} of {runner.max_iters}: {name} is {value}. "
                     "Lower the learning rate or lengthen the warm-up; the last resume point is from before this."
                 )
 
@@ -71,6 +94,8 @@ class SaveResumePoint(Hook):
                     "that are not finite. Lower the learning rate or lengthen the warm-up; the last resume point is "
                     "from before this."
                 )
+            if get_rank() != 0:
+                return
             unfinished = self.path.with_suffix(".unfinished")
             runner.save_checkpoint(str(unfinished.parent), unfinished.name, by_epoch=False)
             os.replace(unfinished, self.path)
@@ -79,8 +104,10 @@ class SaveResumePoint(Hook):
 class Report(Hook):
     """Call `on_step(iteration, metrics)` every `interval` iterations and after the last; iterations count from 1.
 
-    The metrics are the means, since the last call, of what the model reports, `iteration_s` (data included), and `lr`,
-    the plain learning rate that this iteration used.
+    The metrics are the means, since the last call and over all workers, of what the model reports; `lr`, the plain learning
+    rate that this iteration used, and `lr/NAME` that of each parameter group; the seconds per iteration `iteration_s` and,
+    of them, `data_s` (waiting for data) and whatever else the model's `timer` measures; and what the model's
+    `read_monitor` gives, if it has one. Only the first worker calls `on_step`.
     """
 
     priority = "LOWEST"  # after the resume point: whoever stops the run from `on_step` loses nothing
@@ -89,7 +116,7 @@ class Report(Hook):
         self.on_step = on_step
         self.interval = interval
         self.names = names
-        self._lr = math.nan
+        self._rates: dict[str, float] = {}
         self._start_new_means()
 
     def before_train_epoch(self, runner: Any) -> None:
@@ -97,29 +124,46 @@ class Report(Hook):
         self._start_new_means()
 
     def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
-        """Note the learning rate before the schedulers change it."""
-        self._lr = runner.optim_wrapper.param_groups[0]["lr"]
+        """Note the learning rates before the schedulers change them."""
+        groups = runner.optim_wrapper.optimizer.param_groups
+        self._rates = {"lr": groups[0]["lr"], **{f"lr/{group['name']}": group["lr"] for group in groups}}
 
     def after_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
-        """Add this iteration to the means; report them when it is time."""
+        """Keep this iteration's scalars, on their device; report the means when it is time."""
         done = runner.iter + 1
-        self._count += 1
-        for name in self.names:
-            self._sums[name] += outputs[name].item()
+        self._pending.append(stack_scalars(outputs, self.names))
         if done % self.interval and done != runner.max_iters:
             return
-        metrics = {name: total / self._count for name, total in self._sums.items()}
-        metrics["lr"] = self._lr
-        metrics["iteration_s"] = (time.perf_counter() - self._started) / self._count
-        text = ", ".join(f"{name} {value:.5g}" for name, value in metrics.items())
-        runner.logger.info("iteration %d/%d: %s", done, runner.max_iters, text)
+        count = len(self._pending)
+        means = mean_over_workers(torch.stack(self._pending).mean(0)).tolist()
+        metrics = {**dict(zip(self.names, means, strict=True)), **self._rates}
+        metrics["iteration_s"] = (time.perf_counter() - self._started) / count
+        metrics |= {f"{name}_s": seconds for name, seconds in runner.timer.read().items()}
+        if hasattr(runner.model, "read_monitor"):
+            metrics |= runner.model.read_monitor()
         self._start_new_means()
-        self.on_step(done, metrics)
+        if get_rank() == 0:
+            text = ", ".join(f"{name} {value:.5g}" for name, value in metrics.items())
+            runner.logger.info("iteration %d/%d: %s", done, runner.max_iters, text)
+            self.on_step(done, metrics)
 
     def _start_new_means(self) -> None:
-        self._sums = dict.fromkeys(self.names, 0.0)
-        self._count = 0
+        self._pending: list[Tensor] = []
         self._started = time.perf_counter()
+
+
+def stack_scalars(outputs: Mapping[str, Tensor], names: Iterable[str]) -> Tensor:
+    """Put some of a step's scalars side by side without waiting for the device that computes them.
+
+    Args:
+        outputs: What `train_step` returned, `loss` among it.
+        names: Which, and in which order.
+
+    Returns:
+        (L,) float64 on the device of the loss, in which sums lose no digits.
+    """
+    device = outputs["loss"].device
+    return torch.stack([outputs[name].detach().to(device, torch.float64, non_blocking=True) for name in names])
 
 
 def find_non_finite(model: nn.Module) -> str | None:
@@ -131,8 +175,11 @@ def find_non_finite(model: nn.Module) -> str | None:
     Returns:
         The name of the first one, or None if all are finite.
     """
-    for name, tensor in model.state_dict(keep_vars=True).items():
-        is_checked = isinstance(tensor, nn.Parameter) or name.endswith(("running_mean", "running_var"))
-        if is_checked and not torch.isfinite(tensor).all():
-            return name
-    return None
+    checked = {
+        name: tensor
+        for name, tensor in model.state_dict(keep_vars=True).items()
+        if isinstance(tensor, nn.Parameter) or name.endswith(("running_mean", "running_var"))
+    }
+    # One look at the device for all of them.
+    finite = torch.stack([torch.isfinite(tensor).all() for tensor in checked.values()]).tolist()
+    return next((name for name, good in zip(checked, finite, strict=True) if not good), None)

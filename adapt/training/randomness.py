@@ -20,6 +20,7 @@ class Purpose(IntEnum):
     SOURCE = 2
     TARGET = 3
     STEP = 4
+    METHOD = 5
 
 
 def draw_generator(seed: int, purpose: Purpose, position: int) -> np.random.Generator:
@@ -36,15 +37,16 @@ def draw_generator(seed: int, purpose: Purpose, position: int) -> np.random.Gene
     return np.random.default_rng(np.random.SeedSequence((seed, int(purpose), position)))
 
 
-def seed_iteration(seed: int, iteration: int) -> None:
-    """Seed python, numpy and torch (all devices) for one iteration: drop-out, drop-path and ClassMix draw from these.
+def seed_iteration(seed: int, iteration: int, rank: int = 0) -> None:
+    """Seed python, numpy and torch (all devices) for one iteration: drop-out and drop-path draw from these.
 
     Args:
         seed: The run's seed.
         iteration: Index of the iteration, from 0.
+        rank: Index of the data-parallel worker; each drops out other parts of the network.
     """
-    generator = draw_generator(seed, Purpose.STEP, iteration)
-    for_python, for_numpy, for_torch = (int(value) for value in generator.integers(0, 2**32, size=3))
+    seeds = draw_generator(seed, Purpose.STEP, iteration).integers(0, 2**32, size=(rank + 1, 3))[rank]
+    for_python, for_numpy, for_torch = (int(value) for value in seeds)
     random.seed(for_python)
     np.random.seed(for_numpy)
     torch.manual_seed(for_torch)

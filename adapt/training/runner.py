@@ -16,30 +16,48 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
+from adapt.data.cache import ImageCache
 from adapt.data.layout import Frame
 from adapt.data.settings import DatasetSettings
+from adapt.errors import PrerequisiteError
 from adapt.hashing import hash_file
 from adapt.model import WeightsOf
-from adapt.openmmlab import OptimWrapper, Runner, pseudo_collate
+from adapt.openmmlab import Hook, Runner
 from adapt.openmmlab.checkpoint import load_weights
 from adapt.openmmlab.model import build_model
+from adapt.training.batch import collate
+from adapt.training.distributed import count_workers, get_rank, require_workers, sum_over_workers
 from adapt.training.hooks import OnStep, Report, SaveResumePoint, SeedIteration, StopAtNonFiniteLoss
 from adapt.training.loop import PositionLoop
 from adapt.training.optimizer import build_optimizer
+from adapt.training.preparation import prepare_network
 from adapt.training.sample import LabelledDataset
 from adapt.training.sampler import PositionSampler
 from adapt.training.schedule import build_schedule
 from adapt.training.settings import PRACTICAL_SETTINGS, TrainSettings
+from adapt.training.step import StepWrapper
+from adapt.training.timing import StepTimer
 
 
 class QuietRunner(Runner):
-    """mmengine's Runner, writing to its log file only, and on the device that its model is on."""
+    """mmengine's Runner, writing to its log file only, and on the device that its model is on.
+
+    Attributes:
+        timer: Measures the iterations. (mmengine copies what a loop is built from, so it is not handed to the loop.)
+    """
+
+    def __init__(self, timer: StepTimer, **options: Any) -> None:
+        self.timer = timer
+        super().__init__(**options)
 
     def build_logger(self, *args: Any, **kwargs: Any) -> Any:
         """Build the logger without its console handler."""
         logger = super().build_logger(*args, **kwargs)
         logger.handlers[:] = [handler for handler in logger.handlers if isinstance(handler, logging.FileHandler)]
         return logger
+
+    def build_visualizer(self, visualizer: Any = None) -> None:
+        """Build none: nothing here draws with it, and its matplotlib takes seconds to import."""
 
     def wrap_model(self, model_wrapper_cfg: Any, model: Any) -> Any:
         """Leave the model on its device: mmengine would take it to a GPU wherever one is visible."""
@@ -77,6 +95,7 @@ def train_supervised(
     weights_of: WeightsOf = "network",
     workers: int = 0,
     device: torch.device | None = None,
+    cache: ImageCache | None = None,
 ) -> nn.Module:
     """Train a network on labelled frames; go on where an interrupted run of the same kind stopped.
 
@@ -87,16 +106,18 @@ def train_supervised(
         settings: The run.
         seed: Decides initial weights, order, augmentation and drop-out.
         workdir: Holds the resume point and the log.
-        on_step: Called with (iteration from 1, metrics `loss`, `lr`, `iteration_s`); see `Report`.
+        on_step: Called with (iteration from 1, metrics `loss`, `lr`, `iteration_s` and more); see `Report`.
         weights: A checkpoint to start from, or None.
         weights_of: What that checkpoint holds.
         workers: Loader processes; the result does not depend on it.
         device: What to train on; None is the CPU, also where a GPU is visible.
+        cache: Keeps decoded images, or None.
 
     Returns:
         The trained network in eval mode, on `device`.
 
     Raises:
+        SpecError: `settings.workers` processes have not been started.
         PrerequisiteError: A file cannot be read.
         TaskError: The loss or a parameter is not finite.
     """
@@ -111,7 +132,7 @@ def train_supervised(
         "frames": [frame.name for frame in frames],
         "dataset": dataset.model_dump(mode="json"),
     }
-    samples = LabelledDataset(frames, dataset, settings.augment, seed)
+    samples = LabelledDataset(frames, dataset, settings.augment, seed, cache)
     return run_training(model, samples, settings, seed, workdir, on_step, ("loss",), identity, workers, device)
 
 
@@ -126,11 +147,16 @@ def run_training(
     identity: Mapping[str, Any],
     workers: int = 0,
     device: torch.device | None = None,
+    hooks: Sequence[Hook] = (),
 ) -> nn.Module:
     """Train any model that has a `train_step`, or go on training it.
 
+    With `settings.workers` > 1 every process of the group calls this with equal arguments. All of them need the same
+    `workdir`: the first one writes the resume point and the log and calls `on_step`, all read the resume point.
+
     Args:
-        model: Built and initialised, without synchronised batch norms; trained in place.
+        model: Built and initialised, without synchronised batch norms, equal on all workers; trained in place. See
+            `StepWrapper` for what `train_step` may call. Where it has a `timer`, a `StepTimer`, its spans are reported.
         samples: Gives the sample of any position of the endless training stream.
         settings: The run.
         seed: The run's seed.
@@ -140,52 +166,95 @@ def run_training(
         identity: JSON-able data that, with settings and seed, tells this run from others in the same `workdir`.
         workers: Loader processes.
         device: What to train on; None is the CPU, also where a GPU is visible.
+        hooks: What else happens around every step.
 
     Returns:
         The model in eval mode, on `device`.
 
     Raises:
+        SpecError: `settings.workers` processes have not been started.
+        PrerequisiteError: Some workers see a resume point that others do not.
         TaskError: A loss or a parameter is not finite.
     """
+    require_workers(settings.workers)
     workdir.mkdir(parents=True, exist_ok=True)
-    model = model.to(device or torch.device("cpu"))  # its data preprocessor goes along
+    device = device or torch.device("cpu")
     run = {"seed": seed, "settings": settings.model_dump(mode="json", exclude=PRACTICAL_SETTINGS), **identity}
     resume_point = workdir / f"resume-{compute_fingerprint(run)}.pth"
-    runner = QuietRunner(
-        model=model,
-        work_dir=str(workdir),
-        train_dataloader=DataLoader(
-            samples,
-            batch_size=settings.batch_size,
-            sampler=PositionSampler(0, settings.iterations * settings.batch_size),
-            num_workers=workers,
-            collate_fn=pseudo_collate,
-        ),
-        train_cfg={"type": PositionLoop, "max_iters": settings.iterations},
-        optim_wrapper=OptimWrapper(build_optimizer(model, settings.optimizer)),
-        param_scheduler=build_schedule(settings.schedule, settings.iterations),
-        default_hooks=dict.fromkeys(("runtime_info", "timer", "sampler_seed", "logger", "checkpoint")),
-        custom_hooks=[
-            SeedIteration(seed),
-            StopAtNonFiniteLoss(),
-            SaveResumePoint(resume_point, settings.checkpoint_interval),
-            Report(on_step, settings.log_interval, metrics),
-        ],
-        resume=resume_point.exists(),
-        load_from=str(resume_point) if resume_point.exists() else None,
-        # The Runner sets both for the whole process; they are not its business here.
-        env_cfg={
-            "mp_cfg": {"mp_start_method": multiprocessing.get_start_method(), "opencv_num_threads": cv2.getNumThreads()}
-        },
-        default_scope="mmseg",
-        randomness={"seed": seed},
-        # mmengine keeps loggers and message hubs by this name for the life of the process.
-        experiment_name=uuid.uuid4().hex,
-    )
-    try:
-        return runner.train().eval()
-    finally:
-        runner.close()
+    is_resumed = find_resume_point(resume_point, device)
+    timer = getattr(model, "timer", None) or StepTimer()
+    timer.device = device
+    positions = settings.iterations * settings.batch_size * settings.accumulate * settings.workers
+    with prepare_network(model, settings, device):
+        runner = QuietRunner(
+            timer,
+            model=model,
+            work_dir=str(workdir),
+            train_dataloader=DataLoader(
+                samples,
+                batch_size=settings.batch_size,
+                sampler=PositionSampler(0, positions, settings.batch_size, get_rank(), settings.workers),
+                num_workers=workers,
+                collate_fn=collate,
+                pin_memory=device.type == "cuda",
+            ),
+            train_cfg={"type": PositionLoop, "max_iters": settings.iterations},
+            optim_wrapper=StepWrapper(
+                build_optimizer(model, settings.optimizer), settings.precision, settings.accumulate, device
+            ),
+            param_scheduler=build_schedule(settings.schedule, settings.iterations),
+            default_hooks=dict.fromkeys(("runtime_info", "timer", "sampler_seed", "logger", "checkpoint")),
+            custom_hooks=[
+                SeedIteration(seed),
+                StopAtNonFiniteLoss((settings.log_interval, settings.checkpoint_interval)),
+                SaveResumePoint(resume_point, settings.checkpoint_interval),
+                Report(on_step, settings.log_interval, metrics),
+                *hooks,
+            ],
+            resume=is_resumed,
+            load_from=str(resume_point) if is_resumed else None,
+            # The Runner sets both for the whole process; they are not its business here.
+            env_cfg={
+                "mp_cfg": {
+                    "mp_start_method": multiprocessing.get_start_method(),
+                    "opencv_num_threads": cv2.getNumThreads(),
+                }
+            },
+            default_scope="mmseg",
+            randomness={"seed": seed},
+            # mmengine keeps loggers and message hubs by this name for the life of the process.
+            experiment_name=uuid.uuid4().hex,
+        )
+        try:
+            runner.train()
+        finally:
+            runner.close()
+    return model.eval()
+
+
+def find_resume_point(path: Path, device: torch.device) -> bool:
+    """Tell whether there is a resume point; all workers must call this.
+
+    Args:
+        path: The file.
+        device: Where this worker trains.
+
+    Returns:
+        The same on all workers.
+
+    Raises:
+        PrerequisiteError: Only some of them see it.
+    """
+    exists = path.exists()
+    if count_workers() == 1:
+        return exists
+    seen = int(sum_over_workers(torch.tensor(int(exists), device=device)))
+    if seen not in (0, count_workers()):
+        raise PrerequisiteError(
+            f"Only {seen} of {count_workers()} workers see the resume point {path}: put the store where all nodes reach it, "
+            "on a shared file system."
+        )
+    return exists
 
 
 def set_training_size(model: nn.Module, crop: tuple[int, int] | None) -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from adapt.data.cache import ImageCache
+from adapt.data.catalog import describe_dataset
 from adapt.data.layout import Frame
 from adapt.data.reading import read_frame, read_image
 from adapt.data.resize import resize_image, resize_label
@@ -23,45 +27,83 @@ from adapt.training.settings import AugmentSettings
 class LabelledDataset(Dataset[dict[str, Any]]):
     """Labelled samples by position in the endless training stream; equal positions give equal samples."""
 
-    def __init__(self, frames: Sequence[Frame], dataset: DatasetSettings, settings: AugmentSettings, seed: int) -> None:
+    def __init__(
+        self,
+        frames: Sequence[Frame],
+        dataset: DatasetSettings,
+        settings: AugmentSettings,
+        seed: int,
+        cache: ImageCache | None = None,
+    ) -> None:
         self.frames = frames
         self.dataset = dataset
         self.settings = settings
         self.seed = seed
+        self.cache = cache
 
     def __getitem__(self, position: int) -> dict[str, Any]:
         """Read, resize, crop, flip and pack the frame that comes at `position`."""
         frame = self.frames[pick_shuffled(self.seed, position, len(self.frames))]
-        image, label = read_labelled(frame, self.dataset)
+        image, label = read_labelled(frame, self.dataset, self.cache)
         generator = draw_generator(self.seed, Purpose.SOURCE, position)
         return pack(frame, *augment(image, label, self.settings, generator))
 
 
-def read_labelled(frame: Frame, dataset: DatasetSettings) -> tuple[Image, Label]:
+def read_labelled(frame: Frame, dataset: DatasetSettings, cache: ImageCache | None = None) -> tuple[Image, Label]:
     """Read a frame and its label and bring both to the data set's size.
 
     Args:
         frame: A frame with a label.
         dataset: The settings it was listed with.
+        cache: Keeps the result for the next time; None decodes each time. The pixels are the same.
 
     Returns:
         (H, W, 3) uint8 RGB and (H, W) uint8 train ids, 255 ignored.
+
+    Raises:
+        PrerequisiteError: A file is missing or damaged, or the two differ in size.
     """
-    image, label = read_frame(frame, dataset)
-    return resize_image(image, dataset.resize), resize_label(label, dataset.resize)
+
+    def make() -> tuple[Image, Label]:
+        image, label = read_frame(frame, dataset)
+        return resize_image(image, dataset.resize), resize_label(label, dataset.resize)
+
+    if cache is None or frame.label is None:
+        return make()
+    # One entry for both: making it is what finds an image and a label of different sizes.
+    recipe = _describe_recipe(dataset, is_labelled=True)
+    pixels = cache.fetch((frame.image, frame.label), recipe, lambda: np.dstack(make()))  # (H, W, 4)
+    return pixels[..., :3], pixels[..., 3]
 
 
-def read_unlabelled(frame: Frame, dataset: DatasetSettings) -> Image:
+def read_unlabelled(frame: Frame, dataset: DatasetSettings, cache: ImageCache | None = None) -> Image:
     """Read a frame's image alone, at the data set's size; its label is not opened.
 
     Args:
         frame: Any frame.
         dataset: The settings it was listed with.
+        cache: As of `read_labelled`.
 
     Returns:
         (H, W, 3) uint8 RGB.
+
+    Raises:
+        PrerequisiteError: The file is missing or damaged.
     """
-    return resize_image(read_image(frame.image), dataset.resize)
+
+    def make() -> Image:
+        return resize_image(read_image(frame.image), dataset.resize)
+
+    return make() if cache is None else cache.fetch((frame.image,), _describe_recipe(dataset, is_labelled=False), make)
+
+
+def _describe_recipe(dataset: DatasetSettings, is_labelled: bool) -> str:
+    """Spell out all that decides the pixels beside the files: OpenCV decodes and resizes, the label map renames."""
+    recipe: list[Any] = [cv2.__version__, dataset.resize]
+    if is_labelled:
+        kind = describe_dataset(dataset)
+        recipe += [kind.is_converted, kind.id_channel, sorted(kind.label_map.items()), sorted(kind.raw_ids)]
+    return json.dumps(recipe)
 
 
 def pack(frame: Frame, image: Image, label: Label | None) -> dict[str, Any]:

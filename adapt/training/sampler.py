@@ -13,26 +13,35 @@ from adapt.training.randomness import Purpose, draw_generator
 
 
 class PositionSampler(Sampler[int]):
-    """Yield the positions of a run in order; the dataset turns a position into a sample.
+    """Yield one worker's positions of a run in order; the dataset turns a position into a sample.
 
-    A resumed run sets `start` to iteration x batch size and decodes nothing that was already trained on.
+    The workers share the stream: of every `batch_size * workers` positions the worker of rank 0 takes the first
+    `batch_size`, that of rank 1 the next, and so on. So their joint batches are those of one worker with the larger batch.
+    A resumed run sets `start` and decodes nothing that was already trained on.
 
     Attributes:
-        start: First position.
-        stop: One past the last.
+        start: First position of the joint batch to begin with.
+        stop: One past the last position of all workers.
+        batch_size: Positions that a worker takes in a row.
+        rank: Index of this worker.
+        workers: Number of workers.
     """
 
-    def __init__(self, start: int, stop: int) -> None:
+    def __init__(self, start: int, stop: int, batch_size: int = 1, rank: int = 0, workers: int = 1) -> None:
         self.start = start
         self.stop = stop
+        self.batch_size = batch_size
+        self.rank = rank
+        self.workers = workers
 
     def __iter__(self) -> Iterator[int]:
-        """Yield the positions."""
-        return iter(range(self.start, self.stop))
+        """Yield the positions of this worker."""
+        for first in range(self.start + self.rank * self.batch_size, self.stop, self.batch_size * self.workers):
+            yield from range(first, first + self.batch_size)
 
     def __len__(self) -> int:
-        """Count the positions."""
-        return self.stop - self.start
+        """Count the positions of this worker."""
+        return (self.stop - self.start) // self.workers
 
 
 def pick_shuffled(seed: int, position: int, length: int) -> int:

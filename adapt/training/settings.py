@@ -8,8 +8,10 @@ from pydantic import Field
 
 from adapt.settings import Settings
 
-PRACTICAL_SETTINGS = {"checkpoint_interval", "log_interval"}
+PRACTICAL_SETTINGS = {"checkpoint_interval", "log_interval", "picture_interval"}
 """Fields of `TrainSettings` that change nothing about the result: no part of a task's identity or of a resume point's."""
+
+Precision = Literal["fp32", "bf16", "fp16"]
 
 
 class OptimizerSettings(Settings):
@@ -69,20 +71,37 @@ class AugmentSettings(Settings):
 class TrainSettings(Settings):
     """One training run.
 
+    An iteration is one optimiser step on `batch_size * accumulate * workers` images of each domain.
+
     Attributes:
         iterations: Optimiser steps in all.
-        batch_size: Images of each domain in one step.
+        batch_size: Images of each domain that one worker computes on at a time.
+        accumulate: Batches of each worker whose gradients one step averages: a large batch in the memory of a small one.
+            Batch norms see each batch alone.
+        workers: Processes that train one network together; Ray Train starts them. Batch norms and self-training see the
+            images of all workers as one batch.
+        precision: What forward passes compute in; weights and optimiser stay float32. `bf16` and `fp16` are for GPUs:
+            on CPUs they run too, but seldom faster.
+        compile: Whether torch compiles the backbone: minutes at the start for faster steps.
+        channels_last: Whether images and features lie in memory pixel by pixel, which GPUs like in half precision.
         optimizer: See `OptimizerSettings`.
         schedule: See `ScheduleSettings`.
         augment: See `AugmentSettings`.
         checkpoint_interval: Iterations between two resume points.
         log_interval: Iterations between two calls of `on_step`; 50 is DAFormer's.
+        picture_interval: Iterations between two pictures of what a method trains on; 0 draws none.
     """
 
     iterations: int = Field(default=40_000, gt=0)
     batch_size: int = Field(default=2, gt=0)
+    accumulate: int = Field(default=1, gt=0)
+    workers: int = Field(default=1, gt=0)
+    precision: Precision = "fp32"
+    compile: bool = False
+    channels_last: bool = False
     optimizer: OptimizerSettings = OptimizerSettings()
     schedule: ScheduleSettings = ScheduleSettings()
     augment: AugmentSettings = AugmentSettings()
     checkpoint_interval: int = Field(default=1000, gt=0)
     log_interval: int = Field(default=50, gt=0)
+    picture_interval: int = Field(default=0, ge=0)

@@ -14,12 +14,12 @@ def compute_weighted_cross_entropy(logits: Tensor, label: Tensor, weight: Tensor
     The denominator counts ignored pixels as mmseg's `avg_non_ignore=False` does, which is what DAFormer trained with.
 
     Args:
-        logits: (N, K, H, W) float.
+        logits: (N, K, H, W) float. Computed in float32.
         label: (N, H, W) int64, 255 ignored (contributes 0).
-        weight: (N, H, W) float.
+        weight: (N, H, W) float32.
 
     Returns:
-        The loss, a scalar.
+        The loss, a float32 scalar.
     """
-    loss = functional.cross_entropy(logits, label, ignore_index=IGNORE_LABEL, reduction="none")  # (N, H, W)
+    loss = functional.cross_entropy(logits.float(), label, ignore_index=IGNORE_LABEL, reduction="none")  # (N, H, W)
     return (loss * weight).mean()

@@ -6,14 +6,17 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
-from adapt.data.catalog import find_type
+from adapt.data.cache import ImageCache
+from adapt.data.catalog import describe_dataset
 from adapt.data.layout import Frame
 from adapt.data.rare_class import RareClassSampler
 from adapt.data.settings import DatasetSettings
-from adapt.training.augment import Image, Label, augment
+from adapt.openmmlab import PixelData
+from adapt.training.augment import Image, Label, View, augment, draw_view
 from adapt.training.randomness import Purpose, draw_generator
 from adapt.training.sample import pack, read_labelled, read_unlabelled
 from adapt.training.settings import AugmentSettings
@@ -31,6 +34,7 @@ class RareClassDataset(Dataset[dict[str, Any]]):
         seed: int,
         rare_class: RareClassSettings,
         class_counts: NDArray[np.int64],
+        cache: ImageCache | None = None,
     ) -> None:
         """Prepare the draw.
 
@@ -41,42 +45,101 @@ class RareClassDataset(Dataset[dict[str, Any]]):
             seed: The run's seed.
             rare_class: The sampling.
             class_counts: (N, K) pixels of each class in each frame, at label resolution.
+            cache: See `read_labelled`.
+
+        Raises:
+            SpecError: No frame holds more than `rare_class.min_pixels` of any class.
         """
         self.frames = frames
         self.dataset = dataset
         self.augmentation = augmentation
         self.seed = seed
         self.rare_class = rare_class
+        self.cache = cache
         self._sampler = RareClassSampler(
-            class_counts, rare_class.temperature, rare_class.min_pixels, find_type(dataset.type).classes
+            class_counts, rare_class.temperature, rare_class.min_pixels, describe_dataset(dataset).classes
         )
 
     def __getitem__(self, position: int) -> dict[str, Any]:
-        """Draw a class and a frame, read it, crop it to show that class, flip and pack it."""
+        """Draw a class and a frame, read it, crop it to show that class, flip and pack it.
+
+        The sample's metainfo tells the class as `rare_class` (train id).
+        """
         generator = draw_generator(self.seed, Purpose.SOURCE, position)
         train_id, index = self._sampler.draw(generator)
-        image, label = read_labelled(self.frames[index], self.dataset)
+        image, label = read_labelled(self.frames[index], self.dataset, self.cache)
         crop = augment_rare_class(image, label, train_id, self.augmentation, self.rare_class, generator)
-        return pack(self.frames[index], *crop)
+        packed = pack(self.frames[index], *crop)
+        packed["data_samples"].set_metainfo({"rare_class": train_id})
+        return packed
 
 
 class UnlabelledTarget(Dataset[dict[str, Any]]):
-    """Target samples by position: a uniform draw; labels are never opened and never steer the crop."""
+    """Target samples by position: a uniform draw; labels are not opened unless asked for, and never steer the crop."""
 
     def __init__(
-        self, frames: Sequence[Frame], dataset: DatasetSettings, augmentation: AugmentSettings, seed: int
+        self,
+        frames: Sequence[Frame],
+        dataset: DatasetSettings,
+        augmentation: AugmentSettings,
+        seed: int,
+        margins: tuple[int, int, int, int] = (0, 0, 0, 0),
+        with_labels: bool = False,
+        cache: ImageCache | None = None,
     ) -> None:
+        """Prepare the draw.
+
+        Args:
+            frames: Target frames.
+            dataset: The settings they were listed with.
+            augmentation: Crop and flip.
+            seed: The run's seed.
+            margins: (top, bottom, left, right) pixels of the whole image, at the data set's size, that nothing is to be
+                learnt from. Where any is above 0, samples have `pseudo_valid`, (1, H, W) bool of the crop's size: False
+                in the margins and where a crop reaches beyond its image (the preprocessor pads below and to the right).
+            with_labels: Whether samples have `gt_sem_seg`, to score pseudo-labels with. Draws do not depend on it.
+            cache: See `read_labelled`.
+        """
         self.frames = frames
         self.dataset = dataset
         self.augmentation = augmentation
         self.seed = seed
+        self.margins = margins
+        self.with_labels = with_labels
+        self.cache = cache
 
     def __getitem__(self, position: int) -> dict[str, Any]:
         """Read, crop, flip and pack the target image of `position`."""
         generator = draw_generator(self.seed, Purpose.TARGET, position)
         frame = self.frames[int(generator.integers(len(self.frames)))]
-        image = read_unlabelled(frame, self.dataset)
-        return pack(frame, *augment(image, None, self.augmentation, generator))
+        label: Label | None = None
+        if self.with_labels:
+            image, label = read_labelled(frame, self.dataset, self.cache)
+        else:
+            image = read_unlabelled(frame, self.dataset, self.cache)
+        view = draw_view(image, None, self.augmentation, generator)
+        packed = pack(frame, view.cut(image), None if label is None else view.cut(label))
+        if any(self.margins):
+            valid = _cut_valid(image.shape[:2], self.margins, view, self.augmentation.crop)
+            packed["data_samples"].pseudo_valid = PixelData(data=torch.from_numpy(valid)[None])
+        return packed
+
+
+def _cut_valid(
+    size: tuple[int, ...],
+    margins: tuple[int, int, int, int],
+    view: View,
+    crop: tuple[int, int] | None,
+) -> NDArray[np.bool_]:
+    """Cut the part of an image that lies within its margins as a view cuts the image; the rest of the crop is False."""
+    height, width = size
+    top, bottom, left, right = margins
+    inside = np.zeros((height, width), bool)
+    inside[top : max(height - bottom, 0), left : max(width - right, 0)] = True
+    shown = view.cut(inside)
+    valid = np.zeros(shown.shape if crop is None else (crop[1], crop[0]), bool)
+    valid[: shown.shape[0], : shown.shape[1]] = shown
+    return valid
 
 
 class DomainPairs(Dataset[dict[str, Any]]):

@@ -12,23 +12,42 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.utils.data import Dataset
 
+from adapt.data.cache import ImageCache
+from adapt.data.catalog import describe_dataset
 from adapt.data.class_statistics import class_statistics
 from adapt.data.layout import Frame
 from adapt.data.settings import DatasetSettings
+from adapt.data.size import require_crop_fits
 from adapt.errors import SpecError
 from adapt.hashing import hash_file
 from adapt.model import WeightsOf
+from adapt.networks.multi_resolution_config import wrap_multi_resolution
 from adapt.openmmlab.checkpoint import load_weights
 from adapt.openmmlab.model import build_model
 from adapt.training.hooks import OnStep
 from adapt.training.runner import run_training, set_training_size
 from adapt.training.sample import LabelledDataset
 from adapt.training.settings import TrainSettings
-from adapt.uda.daformer import DAFormer
+from adapt.uda.entropy_minimisation import EntropyMinimisation
 from adapt.uda.pairs import DomainPairs, RareClassDataset, UnlabelledTarget
-from adapt.uda.settings import UdaSettings
+from adapt.uda.pictures import SavePictures
+from adapt.uda.self_training import SelfTraining
+from adapt.uda.settings import MinEntSettings, SelfTrainingSettings, UdaSettings
 
-METRICS = ("loss", "source_loss", "mix_loss", "q", "ema_alpha")
+
+def configure_network(model_config: Mapping[str, Any], uda: UdaSettings) -> dict[str, Any]:
+    """Turn a network's config into the one that a method trains: HRDA's two resolutions around it, or itself.
+
+    Args:
+        model_config: What `resolve_config` returned.
+        uda: The method.
+
+    Returns:
+        The config of the network that `train_uda` returns.
+    """
+    config = dict(model_config)
+    parts = getattr(uda, "multi_resolution", None)
+    return config if parts is None or config["type"] == "MultiResolution" else wrap_multi_resolution(config, parts)
 
 
 def train_uda(
@@ -47,32 +66,37 @@ def train_uda(
     class_counts: NDArray[np.int64] | None = None,
     workers: int = 0,
     device: torch.device | None = None,
+    cache: ImageCache | None = None,
+    pictures: Path | None = None,
 ) -> nn.Module:
     """Adapt a network to the target; go on where an interrupted run of the same kind stopped.
 
     Args:
-        model_config: What `resolve_config` returned.
+        model_config: What `resolve_config` returned; see `configure_network`.
         source_frames: Source frames, all with labels.
         source: The settings they were listed with.
-        target_frames: Target frames; their labels are never opened.
+        target_frames: Target frames; their labels are never opened but to score pseudo-labels where that is asked for.
         target: The settings they were listed with.
         settings: The run; a crop is needed, and `batch_size` counts images of each domain.
         uda: The method.
         seed: Decides initial weights, order, augmentation, mixing and drop-out.
         workdir: Holds the resume point and the log.
-        on_step: Called with (iteration from 1, metrics `loss`, `source_loss`, `mix_loss`, `q`, `ema_alpha`, `lr`,
-            `iteration_s`); see `Report`.
+        on_step: Called with (iteration from 1, metrics): the method's own scalars, the learning rates, times, and what the
+            method's monitor counted; see `Report` and `Monitor`.
         weights: A checkpoint that student and teacher start from, or None.
         weights_of: What that checkpoint holds.
         class_counts: (N, K) pixels of each class in each source frame, for rare class sampling; counted when None.
         workers: Loader processes; the result does not depend on it.
         device: What to train on; None is the CPU, also where a GPU is visible.
+        cache: Keeps decoded images, or None.
+        pictures: A folder for debug pictures every `settings.picture_interval` iterations, or None.
 
     Returns:
         The network that `uda.evaluate_with` names, in eval mode, on `device`.
 
     Raises:
-        SpecError: There is no crop, or the network cannot be trained by this method.
+        SpecError: There is no crop, it does not fit the images, the feature distance has no ImageNet weights to refer to, or
+            the network cannot be trained by this method.
         PrerequisiteError: A file cannot be read.
         TaskError: A loss or a parameter is not finite.
     """
@@ -81,24 +105,63 @@ def train_uda(
             "The training settings have `augment.crop: null`, but self-training mixes source and target images of one "
             "size. Set `augment.crop` to (width, height), such as [512, 512]."
         )
+    require_reference(uda, weights, weights_of)
+    for frames, dataset in ((source_frames, source), (target_frames, target)):
+        require_crop_fits(frames[0], dataset, settings.augment.crop)
     labelled: Dataset[dict[str, Any]]
     if uda.rare_class is None:
-        labelled = LabelledDataset(source_frames, source, settings.augment, seed)
+        labelled = LabelledDataset(source_frames, source, settings.augment, seed, cache)
     else:
         counts = class_statistics(source_frames, source).counts if class_counts is None else class_counts
-        labelled = RareClassDataset(source_frames, source, settings.augment, seed, uda.rare_class, counts)
-    unlabelled = UnlabelledTarget(target_frames, target, settings.augment, seed)
-    student = build_model(model_config, seed)
+        labelled = RareClassDataset(source_frames, source, settings.augment, seed, uda.rare_class, counts, cache)
+    margins, with_labels = (0, 0, 0, 0), False
+    if isinstance(uda, SelfTrainingSettings):
+        margins, with_labels = uda.image_margins, uda.score_pseudo_labels
+    unlabelled = UnlabelledTarget(target_frames, target, settings.augment, seed, margins, with_labels, cache)
+    config = configure_network(model_config, uda)
+    student = build_model(config, seed)
     if weights is not None:
         load_weights(student, weights, weights_of)
     set_training_size(student, settings.augment.crop)
     identity = {
-        "method": uda.model_dump(mode="json", exclude={"evaluate_with"}),
-        "model": model_config,
+        "method": uda.model_dump(mode="json", exclude={"evaluate_with", "score_pseudo_labels"}),
+        "model": config,
         "weights": hash_file(weights) if weights is not None else None,
         "source": {"frames": [frame.name for frame in source_frames], "dataset": source.model_dump(mode="json")},
         "target": {"frames": [frame.name for frame in target_frames], "dataset": target.model_dump(mode="json")},
     }
-    model, samples = DAFormer(student, uda), DomainPairs(labelled, unlabelled)
-    adapted: Any = run_training(model, samples, settings, seed, workdir, on_step, METRICS, identity, workers, device)
-    return adapted.teacher if uda.evaluate_with == "teacher" else adapted.student
+    classes = describe_dataset(source).classes
+    model: SelfTraining | EntropyMinimisation
+    hooks = []
+    if isinstance(uda, MinEntSettings):
+        model = EntropyMinimisation(student, uda, classes)
+    else:
+        model = SelfTraining(student, uda, seed, classes)
+        if pictures is not None and settings.picture_interval:
+            hooks.append(SavePictures(pictures, settings.picture_interval, describe_dataset(source).palette))
+    samples = DomainPairs(labelled, unlabelled)
+    adapted: Any = run_training(
+        model, samples, settings, seed, workdir, on_step, model.metrics, identity, workers, device, hooks
+    )
+    return adapted.teacher if getattr(uda, "evaluate_with", "student") == "teacher" else adapted.student
+
+
+def require_reference(uda: UdaSettings, weights: object, weights_of: WeightsOf) -> None:
+    """Refuse an ImageNet feature distance whose model does not start from the weights of a backbone.
+
+    Args:
+        uda: The method.
+        weights: What the model starts from, or None.
+        weights_of: What these weights are of.
+
+    Raises:
+        SpecError: The feature distance needs an explicit choice.
+    """
+    distance = getattr(uda, "feature_distance", None)
+    if distance is None or distance.reference == "start" or (weights is not None and weights_of == "backbone"):
+        return
+    raise SpecError(
+        "method.feature_distance keeps the backbone near its ImageNet features, but the model does not start from the weights "
+        "of a backbone. Give it such weights (`weights: FILE`, `weights_of: backbone`), or choose `feature_distance: null` "
+        "(none), or `feature_distance: {reference: start}` (near whatever it starts from)."
+    )

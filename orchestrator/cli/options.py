@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
 from experiments.planning import Plan, plan_experiment
@@ -46,6 +47,6 @@ def read_workspace(options: argparse.Namespace) -> Workspace:
 
 def read_plan(options: argparse.Namespace, workspace: Workspace) -> Plan:
     """Return the plan that the command line asks for."""
-    gpus = None if workspace.address else count_gpus()
+    gpus, cpus = (None, None) if workspace.address else (count_gpus(), getattr(options, "cpus", None) or os.cpu_count())
     wants_data = options.data is not None
-    return plan_experiment(options.experiment, workspace, options.profile, options.overrides, gpus, wants_data)
+    return plan_experiment(options.experiment, workspace, options.profile, options.overrides, gpus, wants_data, cpus)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from adapt.errors import SpecError
+from adapt.errors import PrerequisiteError, SpecError
 from orchestrator.cli.options import add_command, add_workspace_options, read_plan, read_workspace
 
 EXAMPLES = """\
@@ -45,6 +45,11 @@ def run(options: argparse.Namespace) -> int:
             f"`segshift plan {options.experiment}` lists them; give more digits."
         )
     (task,) = tasks
+    if task.workers > 1:
+        raise PrerequisiteError(
+            f"{task.name} is trained by {task.workers} workers, and run-task starts one process, without Ray. Run "
+            f"`segshift sweep {options.experiment}`, or give the stage `training.workers: 1`, which is another task."
+        )
     store = Store(workspace.store)
     store.check_writable()
     missing = [plan.graph.tasks[key].name for key in task.inputs.values() if not store.is_done(key)]

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-import statistics
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from adapt.data.catalog import describe_dataset
 from experiments.graph import Graph
-from experiments.schema import BenchmarkStage, EvaluateStage, StreamStage
+from experiments.schema import BenchmarkStage, EvaluateStage, GapSettings, StreamStage, TrainStage, UdaStage
 from experiments.task import Task, describe
+from orchestrator.leaderboard.gap import add_gaps
+from orchestrator.leaderboard.row import Row, Score, pool_scores
 from orchestrator.protocol import describe_protocol
 from orchestrator.record import Record
-from orchestrator.scoring import score_record
+from orchestrator.scoring import score_record, score_subset
 
 SEED_AXIS = "seed"
 
@@ -22,57 +24,10 @@ FindRecord = Callable[[str], Record | None]
 
 
 @dataclass(frozen=True)
-class Score:
-    """A score over the seeds of a row: mean and sample standard deviation (None below two seeds or where one is missing)."""
-
-    mean: float | None
-    std: float | None
-    values: tuple[float | None, ...]
-
-
-@dataclass(frozen=True)
-class Row:
-    """One entry of a table.
-
-    Attributes:
-        rank: its place, or None where it is not ranked.
-        method: how the network was trained.
-        adaptation: the test-time method, or None.
-        axes: other axes of the matrix that it stands at, and settings of the test-time method that are not its defaults.
-        seeds: how many runs were scored, out of `runs`.
-        runs: how many runs the experiment asks for.
-        architecture: backbone and head, where known.
-        parameters: of the network, where known.
-        scores: column -> score.
-        reason: why it is not ranked, or None.
-        keys: the tasks behind it, in the order of `values`.
-    """
-
-    rank: int | None
-    method: str
-    adaptation: str | None
-    axes: dict[str, str]
-    seeds: int
-    runs: int
-    architecture: str | None
-    parameters: int | None
-    scores: dict[str, Score]
-    reason: str | None
-    keys: tuple[str, ...]
-
-    @property
-    def entry(self) -> str:
-        """The row's name as shown: method, adaptation, axes."""
-        name = self.method if self.adaptation is None else f"{self.method} + {self.adaptation}"
-        axes = ", ".join(f"{axis}={value}" for axis, value in self.axes.items())
-        return f"{name} ({axes})" if axes else name
-
-
-@dataclass(frozen=True)
 class Table:
     """The rows of one protocol, best first; `columns[0]` is the score that ranks.
 
-    `details` are the columns that are one cell of a corruption grid each; the others fit a terminal.
+    `details` are the columns that are one cell of a corruption grid, or one class, each; the others fit a terminal.
     """
 
     title: str
@@ -130,10 +85,39 @@ def _build_table(graph: Graph, protocol: dict[str, Any], tasks: list[Task], find
     for task in {task.key: task for task in tasks}.values():
         entries.setdefault(json.dumps(_describe_lineage(graph, task), sort_keys=True), []).append(task)
     names = _name_entries(graph, [group[0] for group in entries.values()])
-    rows = [_build_row(name, group, find_record) for name, group in zip(names, entries.values(), strict=True)]
-    columns = tuple(dict.fromkeys(name for row in rows for name in row.scores)) or (_main_score(protocol["kind"]),)
-    details = tuple(name for name in columns if "/" in name) if protocol["kind"] == "benchmark" else ()
-    return Table(_name_table(tasks[0]), protocol, columns, details, _rank(rows, columns[0]))
+    subsets = _list_subsets(graph, tasks) if protocol["kind"] == "evaluate" else {}
+    rows = [
+        _build_row(graph, name, group, find_record, subsets)
+        for name, group in zip(names, entries.values(), strict=True)
+    ]
+    main = _main_score(protocol["kind"])
+    gap = _find_gap(graph, tasks)
+    if gap is not None:
+        rows = add_gaps(rows, main, gap)
+    columns = tuple(dict.fromkeys((main, *(name for row in rows for name in row.scores))))
+    details = tuple(name for name in columns if "/" in name) if protocol["kind"] in ("benchmark", "evaluate") else ()
+    summary = tuple(name for name in columns if name not in details)
+    return Table(_name_table(tasks[0]), protocol, (*summary, *details), details, _rank(rows, main))
+
+
+def _find_gap(graph: Graph, tasks: list[Task]) -> GapSettings | None:
+    """Return the ends of the gap that the first leaderboard stage with one measures these tasks between."""
+    stages = {task.stage for task in tasks}
+    return next((b.gap for b in graph.leaderboards.values() if b.gap is not None and stages & set(b.needs)), None)
+
+
+def _list_subsets(graph: Graph, tasks: list[Task]) -> dict[str, tuple[str, ...]]:
+    """Return the means over fewer classes that are reported for what some network of a table was trained on.
+
+    They are shown for every row, so that an oracle is compared on the same classes.
+    """
+    subsets: dict[str, tuple[str, ...]] = {}
+    for task in tasks:
+        trained = _find_trained(graph, task)
+        if isinstance(trained.settings, TrainStage | UdaStage):
+            name = trained.settings.dataset if isinstance(trained.settings, TrainStage) else trained.settings.source
+            subsets |= describe_dataset(trained.datasets[name].settings).reported_subsets
+    return subsets
 
 
 def _describe_lineage(graph: Graph, task: Task) -> list[Any]:
@@ -181,8 +165,9 @@ def _name_entry(graph: Graph, task: Task, show: Callable[[Any], str]) -> _Name:
         axes = {name: str(v) for name, v in task.settings.method.model_dump(exclude_defaults=True).items()}
     for axis, value in task.point.items():
         is_reference = str(value).startswith("${")
-        is_method = isinstance(value, dict) and value.get("name") == adaptation
-        if axis != SEED_AXIS and not is_reference and not is_method:
+        is_method = isinstance(value, dict) and adaptation is not None and value.get("name") == adaptation
+        is_label = isinstance(value, dict) and value.get("label") == method
+        if axis != SEED_AXIS and not is_reference and not is_method and not is_label:
             axes[axis] = show(value)
     return _Name(method, adaptation, tuple(axes.items()))
 
@@ -194,10 +179,12 @@ def _describe_fully(value: Any) -> str:
     return f"{describe(value)}({rest})" if rest and "name" in value else describe(value)
 
 
-def _build_row(name: _Name, tasks: list[Task], find_record: FindRecord) -> Row:
+def _build_row(
+    graph: Graph, name: _Name, tasks: list[Task], find_record: FindRecord, subsets: Mapping[str, tuple[str, ...]]
+) -> Row:
     records = [find_record(task.key) for task in tasks]
     present = [record for record in records if record is not None]
-    scored = [select_scores(record) if record is not None else {} for record in records]
+    scored = [select_scores(record, subsets) if record is not None else {} for record in records]
     columns = dict.fromkeys(column for scores in scored for column in scores)
     missing = len(records) - len(present)
     networks = [record.network for record in present if record.network is not None]
@@ -210,17 +197,25 @@ def _build_row(name: _Name, tasks: list[Task], find_record: FindRecord) -> Row:
         runs=len(records),
         architecture=networks[0].architecture if networks else None,
         parameters=networks[0].parameters if networks else None,
-        scores={column: _pool([scores.get(column) for scores in scored]) for column in columns},
+        scores={column: pool_scores([scores.get(column) for scores in scored]) for column in columns},
         reason=f"{missing} of {len(records)} runs have no result" if missing else None,
         keys=tuple(task.key for task in tasks),
+        trained_in=_find_trained(graph, tasks[0]).stage,
     )
 
 
-def select_scores(record: Record) -> dict[str, float | None]:
-    """Return the scores of a record that a table shows, the one that ranks first."""
+def select_scores(record: Record, subsets: Mapping[str, tuple[str, ...]]) -> dict[str, float | None]:
+    """Return the scores of a record that a table shows, the one that ranks first.
+
+    Args:
+        record: of a scored task.
+        subsets: name of a column -> the classes that it is the mean IoU of; for evaluations.
+    """
     scores = score_record(record)
     if record.kind == "evaluate":
-        return {"mIoU": scores["miou"]}
+        fewer = {name: score_subset(record, classes) for name, classes in subsets.items()}
+        classes = {f"IoU/{name.removeprefix('iou/')}": v for name, v in scores.items() if name.startswith("iou/")}
+        return {"mIoU": scores["miou"], **fewer, **classes}
     if record.kind == "benchmark":
         cells = {name.removeprefix("miou/"): score for name, score in scores.items() if name.startswith("miou/")}
         return {
@@ -234,20 +229,13 @@ def select_scores(record: Record) -> dict[str, float | None]:
     for name, score in scores.items():
         if name.startswith("miou/"):
             domains.setdefault(name.split("/", 2)[2], []).append(score)
-    means = {domain: _pool(values).mean for domain, values in domains.items()}
+    means = {domain: pool_scores(values).mean for domain, values in domains.items()}
     drift = {"drift": scores["drift"]} if any(len(values) > 1 for values in domains.values()) else {}
     return {"mean mIoU": scores["mean_miou"], **drift, **means}
 
 
 def _main_score(kind: str) -> str:
     return {"evaluate": "mIoU", "benchmark": "mPC", "stream": "mean mIoU"}[kind]
-
-
-def _pool(values: list[float | None]) -> Score:
-    present = [value for value in values if value is not None]
-    if not present or len(present) < len(values):
-        return Score(None, None, tuple(values))
-    return Score(statistics.fmean(present), statistics.stdev(present) if len(present) > 1 else None, tuple(values))
 
 
 def _rank(rows: list[Row], main: str) -> tuple[Row, ...]:

@@ -13,7 +13,8 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from adapt.atomic import write_atomically
-from orchestrator.leaderboard.board import Board, Row, Score, Table
+from orchestrator.leaderboard.board import Board, Table
+from orchestrator.leaderboard.row import Row, Score
 
 MOST_COLUMNS = 6  # of scores beside each other in a terminal
 MINIATURE_NOTICE = (
@@ -71,7 +72,15 @@ def to_csv(board: Board) -> str:
             for column in table.columns:
                 score = row.scores.get(column, Score(None, None, ()))
                 writer.writerow(
-                    [*fixed, column, _plain(score.mean), _plain(score.std), row.seeds, row.runs, row.reason or ""]
+                    [
+                        *fixed,
+                        column,
+                        _plain(score.mean),
+                        _plain(score.std),
+                        row.seeds,
+                        row.runs,
+                        score.reason or row.reason or "",
+                    ]
                 )
     return text.getvalue()
 
@@ -85,13 +94,28 @@ def to_markdown(board: Board) -> str:
         lines += [f"> **{MINIATURE_NOTICE}**", ""]
     for table in board.tables:
         lines += [f"## {table.title}", ""]
-        lines.append("| # | entry | seeds | " + " | ".join(table.columns) + " |")
-        lines.append("|---:|---|---:|" + "---:|" * len(table.columns))
-        for row in table.rows:
-            cells = [show_score(row.scores.get(column)) for column in table.columns]
-            lines.append(f"| {row.rank or '–'} | {row.entry} | {show_seeds(row)} | " + " | ".join(cells) + " |")
-        lines += ["", *(f"- {row.entry}: {row.reason}." for row in table.rows if row.reason), ""]
+        lines += _to_lines(table, [column for column in table.columns if column not in table.details])
+        if table.details:
+            lines += ["", *_to_lines(table, list(table.details))]
+        lines += ["", *(f"- {reason}." for reason in list_reasons(table)), ""]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _to_lines(table: Table, columns: list[str]) -> list[str]:
+    lines = ["| # | entry | seeds | " + " | ".join(columns) + " |", "|---:|---|---:|" + "---:|" * len(columns)]
+    for row in table.rows:
+        cells = [show_score(row.scores.get(column)) for column in columns]
+        lines.append(f"| {row.rank or '–'} | {row.entry} | {show_seeds(row)} | " + " | ".join(cells) + " |")
+    return lines
+
+
+def list_reasons(table: Table) -> list[str]:
+    """Return why rows are not ranked and why scores are missing, each once."""
+    rows = [f"{row.entry}: {row.reason}" for row in table.rows if row.reason]
+    scores = {
+        (column, score.reason): None for row in table.rows for column, score in row.scores.items() if score.reason
+    }
+    return [*rows, *(f"{column}: {reason}" for column, reason in scores)]
 
 
 def print_board(board: Board, console: Console) -> None:
@@ -104,9 +128,8 @@ def print_board(board: Board, console: Console) -> None:
         console.print(Text(MINIATURE_NOTICE, style="bold yellow"))
     for table in board.tables:
         console.print(_to_rich(table))
-        for row in table.rows:
-            if row.reason:
-                console.print(Text(f"  {row.entry}: {row.reason}", style="dim"))
+        for reason in list_reasons(table):
+            console.print(Text(f"  {reason}", style="dim"))
 
 
 def _to_rich(table: Table) -> RichTable:

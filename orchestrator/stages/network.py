@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from adapt.data.catalog import DATASET_TYPES
+from adapt.data.catalog import describe_dataset
 from adapt.hashing import hash_file
 from adapt.openmmlab.checkpoint import WEIGHTS_FILE, load_artifact, load_weights, save_artifact
 from adapt.openmmlab.model import build_model, resolve_config
@@ -34,7 +34,7 @@ def load_network(
         network = describe_network(model, folder / WEIGHTS_FILE, trained_by=task.inputs["checkpoint"])
     else:
         bound = require_model(task)
-        classes = DATASET_TYPES[next(iter(task.datasets.values())).settings.type].classes
+        classes = describe_dataset(next(iter(task.datasets.values())).settings).classes
         model = build_model(resolve_config(bound.settings, len(classes)), seed=0)
         if context.weights is not None:
             load_weights(model, context.weights, bound.settings.weights_of)

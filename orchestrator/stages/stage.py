@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from adapt.data.cache import ImageCache
 from orchestrator.record import Cell, Network
 
 OnStep = Callable[[int, Mapping[str, float]], None]
@@ -33,6 +34,7 @@ class StageContext:
         threads: CPU threads to use.
         gpus: GPUs that the task was given; 0 keeps it on the CPU.
         on_step: takes live scalars.
+        cache: keeps decoded images on this machine, or None.
     """
 
     folder: Path
@@ -43,6 +45,7 @@ class StageContext:
     threads: int
     gpus: float
     on_step: OnStep
+    cache: ImageCache | None = None
 
 
 @dataclass(frozen=True)

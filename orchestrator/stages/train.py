@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from adapt import runtime
-from adapt.data.catalog import DATASET_TYPES
+from adapt.data.catalog import describe_dataset
 from adapt.data.layout import list_frames
 from adapt.openmmlab.model import resolve_config
 from adapt.training.runner import train_supervised
@@ -20,7 +20,7 @@ def run(task: Task, context: StageContext) -> StageResult:
         raise TypeError(f"{task.name} is no train task")
     device = runtime.configure(context.threads, settings.seed, context.gpus)
     dataset = task.datasets[settings.dataset].settings
-    classes = DATASET_TYPES[dataset.type].classes
+    classes = describe_dataset(dataset).classes
     bound = require_model(task)
     config = resolve_config(bound.settings, len(classes))
     model = train_supervised(
@@ -35,5 +35,6 @@ def run(task: Task, context: StageContext) -> StageResult:
         weights_of=bound.settings.weights_of,
         workers=count_loader_workers(context, device),
         device=device,
+        cache=context.cache,
     )
     return StageResult(network=keep_network(task, context, config, model, classes), classes=classes)

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from adapt import runtime
-from adapt.data.catalog import DATASET_TYPES
+from adapt.data.catalog import describe_dataset
 from adapt.data.class_statistics import load_or_count
 from adapt.data.layout import list_frames
 from adapt.openmmlab.model import resolve_config
-from adapt.uda.train import train_uda
+from adapt.uda.train import configure_network, train_uda
 from experiments.schema import UdaStage
 from experiments.task import Task
 from orchestrator.stages.network import keep_network, require_model
 from orchestrator.stages.stage import StageContext, StageResult, count_loader_workers, with_progress
+from orchestrator.store import PICTURES
 
 
 def run(task: Task, context: StageContext) -> StageResult:
-    """Adapt, and leave the network as `model.json` and `checkpoint.pth`. Target labels are never opened."""
+    """Adapt, and leave the network as `model.json` and `checkpoint.pth`; target labels are not what it learns from."""
     settings = task.settings
     if not isinstance(settings, UdaStage):
         raise TypeError(f"{task.name} is no uda task")
@@ -23,17 +24,18 @@ def run(task: Task, context: StageContext) -> StageResult:
     source, target = task.datasets[settings.source].settings, task.datasets[settings.target].settings
     source_root = context.roots[settings.source]
     source_frames = list_frames(source, source_root)
-    classes = DATASET_TYPES[source.type].classes
+    classes = describe_dataset(source).classes
     bound = require_model(task)
-    config = resolve_config(bound.settings, len(classes))
+    config = configure_network(resolve_config(bound.settings, len(classes)), settings.method)
     counts = None
     if settings.method.rare_class is not None:
         counts = load_or_count(source_frames, source, source_root).counts
+    scores_labels = getattr(settings.method, "score_pseudo_labels", False)
     model = train_uda(
         config,
         source_frames,
         source,
-        list_frames(target, context.roots[settings.target], require_labels=False),
+        list_frames(target, context.roots[settings.target], require_labels=scores_labels),
         target,
         settings.training,
         settings.method,
@@ -45,5 +47,7 @@ def run(task: Task, context: StageContext) -> StageResult:
         workers=count_loader_workers(context, device),
         device=device,
         class_counts=counts,
+        cache=context.cache,
+        pictures=context.folder / PICTURES,
     )
     return StageResult(network=keep_network(task, context, config, model, classes), classes=classes)

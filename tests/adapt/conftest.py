@@ -49,6 +49,12 @@ MODEL: dict[str, Any] = {
 }
 
 
+@pytest.fixture(scope="session")
+def toy_config() -> dict[str, Any]:
+    """Give the network's config to fixtures that live long; they must copy it before they change it."""
+    return MODEL
+
+
 @pytest.fixture
 def model_config() -> dict[str, Any]:
     return copy.deepcopy(MODEL)

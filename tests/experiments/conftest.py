@@ -25,6 +25,10 @@ class StubFacts:
         settings = self.loaded.settings.datasets[name]
         return BoundDataset(settings, self.changed.get(settings.type, f"fingerprint-{settings.type}"))
 
+    def require_crop_fits(self, name: str, crop: tuple[int, int]) -> None:
+        assert name in self.loaded.settings.datasets
+        assert len(crop) == 2
+
     def bind_model(self, name: str) -> BoundModel:
         settings = self.loaded.settings.models[name]
         return BoundModel(

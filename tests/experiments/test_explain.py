@@ -33,6 +33,7 @@ UDA = """\
     method:
       rare_class:
         min_pixels: 5
+      feature_distance: null
 """
 
 STREAM = """\

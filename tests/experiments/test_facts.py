@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from adapt.data.miniature.settings import MiniatureSettings
 from adapt.errors import SpecError
@@ -182,6 +183,99 @@ def test_missing_weights_are_one_problem(bind: Bind, tmp_path: Path) -> None:
     facts.bind_model("net")
     (problem,) = facts.problems
     assert problem.startswith(f"model 'net': weight file 'net.pth' was not found (looked in: {tmp_path / 'net.pth'})")
+
+
+# A data set of one's own
+
+OWN = """\
+title: own
+datasets:
+  ours: {type: folder, root: ROOT, classes: [road, car]}
+models:
+  net: {config: cgnet_small}
+stages:
+  trained: {kind: train, model: net, dataset: ours, training: {iterations: 1, augment: {crop: [24, 16]}}}
+"""
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    root = tmp_path / "own"
+    for folder in ("images", "labels"):
+        (root / folder).mkdir(parents=True)
+        Image.new("L", (32, 20)).save(root / folder / "1.png")
+    return root
+
+
+def test_a_folder_is_found_by_its_own_root_and_bound_without_it(bind: Bind, own: Path, tmp_path: Path) -> None:
+    facts = bind(OWN.replace("ROOT", str(own)), Workspace())
+    bound = facts.bind_dataset("ours", True)
+    assert facts.problems == []
+    assert facts.find_root("ours") == own
+    moved = shutil.move(own, tmp_path / "moved")
+    again = bind(OWN.replace("ROOT", str(moved)), Workspace()).bind_dataset("ours", True)
+    assert again.fingerprint == bound.fingerprint != MISSING
+    assert again.settings.model_dump() == bound.settings.model_dump()
+
+
+def test_a_task_of_a_folder_is_the_same_wherever_it_lies(write: Write, own: Path, tmp_path: Path) -> None:
+    def key(root: Path, change: tuple[str, str] = ("", "")) -> str:
+        loaded = load_experiment(str(write(OWN.replace("ROOT", str(root)).replace(*change))), "full")
+        (task,) = expand(loaded, WorkspaceFacts(loaded, Workspace())).tasks.values()
+        return task.key
+
+    before = key(own)
+    assert key(own, ("[road, car]", "[road, bus]")) != before
+    assert key(own, ("classes", 'label_map: {"0": 1}, classes')) != before
+    assert key(Path(shutil.move(own, tmp_path / "moved"))) == before
+
+
+def test_folders_of_other_classes_do_not_go_together(write: Write, own: Path) -> None:
+    more = f"  theirs: {{type: folder, root: {own}, classes: [road, bus]}}\nmodels:"
+    text = OWN.replace("ROOT", str(own)).replace("models:", more)
+    text += "  scored: {kind: evaluate, checkpoint: '${trained.checkpoint}', dataset: theirs}\n"
+    loaded = load_experiment(str(write(text)), "full")
+    with pytest.raises(
+        SpecError, match=r"'theirs' has 2 classes \(road, bus, \.\.\.\) but the network of trained has 2"
+    ):
+        expand(loaded, WorkspaceFacts(loaded, Workspace()))
+
+
+def test_a_folder_without_a_root_lies_where_other_data_sets_do(bind: Bind, own: Path) -> None:
+    text = OWN.replace("root: ROOT, ", "")
+    assert bind(text, Workspace(data={"folder": own})).find_root("ours") == own
+    facts = bind(text, Workspace())
+    assert facts.bind_dataset("ours", True).fingerprint == MISSING
+    assert facts.problems == [
+        "data set 'ours': it has no `root`: the folder that holds its images and labels. Write `root: /path`."
+    ]
+
+
+def test_a_root_that_is_not_there_is_a_problem(bind: Bind, tmp_path: Path) -> None:
+    facts = bind(OWN.replace("ROOT", str(tmp_path / "gone")), Workspace())
+    assert facts.bind_dataset("ours", True).fingerprint == MISSING
+    assert facts.problems == [f"data set 'ours': its root {tmp_path / 'gone'} is not a folder. Correct `root`."]
+
+
+def test_a_crop_that_does_not_fit_is_refused_with_its_line(write: Write, own: Path) -> None:
+    def plan(crop: str) -> WorkspaceFacts:
+        loaded = load_experiment(str(write(OWN.replace("ROOT", str(own)).replace("[24, 16]", crop))), "full")
+        facts = WorkspaceFacts(loaded, Workspace())
+        assert len(expand(loaded, facts).tasks) == 1
+        return facts
+
+    assert plan("[32, 20]").problems == []
+    assert plan("null").problems == []
+    for crop, named in (("[33, 20]", "33x20"), ("[32, 21]", "32x21"), ("[512, 512]", "512x512")):
+        with pytest.raises(SpecError) as caught:
+            plan(crop)
+        message = str(caught.value)
+        assert "test.yaml:7: stages.trained.training: data set 'ours': " in message
+        assert f"The crop of {named} pixels is larger than the frames" in message
+        assert "which are 32x20" in message
+    (own / "images" / "1.png").write_bytes(b"no image")
+    (problem,) = plan("[24, 16]").problems
+    assert problem.startswith("data set 'ours': Cannot read the size of")
 
 
 # The miniature

@@ -78,6 +78,7 @@ stages:
     target: target
     seed: ${matrix.seed}
     training: {iterations: 10}
+    method: {feature_distance: null}
 """
 
 
@@ -172,6 +173,9 @@ def test_only_the_target_of_an_adaptation_is_bound_without_labels(write: Callabl
         def bind_dataset(self, name: str, needs_labels: bool) -> BoundDataset:
             asked.add((name, needs_labels))
             return BoundDataset(loaded.settings.datasets[name], "f")
+
+        def require_crop_fits(self, name: str, crop: tuple[int, int]) -> None:
+            pass
 
         def bind_model(self, name: str) -> BoundModel:
             return BoundModel(loaded.settings.models[name], "c", None)
@@ -652,3 +656,94 @@ def test_how_often_a_training_reports_and_saves_is_not_part_of_its_key(expand_te
         FULL, ("training: {iterations: 10}", "training: {iterations: 10, log_interval: 7, checkpoint_interval: 3}")
     )
     assert keys(expand_text(changed), "adapted") == keys(expand_text(FULL), "adapted")
+
+
+def test_settings_that_came_later_leave_the_keys_of_old_trainings_alone(expand_text: Expand) -> None:
+    """The canonical text is that of 0.1.0, written out by hand: a store of that time serves today's source models."""
+    text = (
+        '["train",1,{"datasets":[[{"every":1,"resize":null,"split":"train","subset":[],"type":"gta"},"fingerprint-gta"]],'
+        '"model":[{},"config-cgnet_small",null,"network"],"seed":0,"training":{"augment":{"cat_max_ratio":0.75,'
+        '"crop":[512,512],"flip":0.5},"batch_size":2,"iterations":10,"optimizer":{"betas":[0.9,0.999],'
+        '"head_lr_multiplier":10.0,"lr":0.001,"momentum":0.9,"norm_decay_multiplier":0.0,"type":"adamw",'
+        '"weight_decay":0.01},"schedule":{"power":1.0,"warmup_iterations":1500,"warmup_ratio":1e-06}}}]'
+    )
+    assert keys(expand_text(FULL), "source_only")[0] == hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+@pytest.mark.parametrize(
+    "later", ["accumulate: 2", "workers: 2", "precision: bf16", "compile: true", "channels_last: true"]
+)
+def test_settings_that_came_later_are_part_of_the_key_where_they_are_used(expand_text: Expand, later: str) -> None:
+    changed = edit(FULL, ("training: {iterations: 10, opt", f"training: {{iterations: 10, {later}, opt"))
+    assert set(keys(expand_text(changed), "source_only")).isdisjoint(keys(expand_text(FULL), "source_only"))
+
+
+def test_pictures_are_not_part_of_a_key(expand_text: Expand) -> None:
+    changed = edit(FULL, ("training: {iterations: 10}", "training: {iterations: 10, picture_interval: 5}"))
+    assert keys(expand_text(changed), "adapted") == keys(expand_text(FULL), "adapted")
+
+
+def test_target_labels_are_bound_where_pseudo_labels_are_scored(write: Callable[..., Path]) -> None:
+    text = edit(
+        FULL, ("method: {feature_distance: null}", "method: {feature_distance: null, score_pseudo_labels: true}")
+    )
+    loaded = load_experiment(str(write(text)), "full")
+    asked: set[tuple[str, bool]] = set()
+
+    class Recorder:
+        def bind_dataset(self, name: str, needs_labels: bool) -> BoundDataset:
+            asked.add((name, needs_labels))
+            return BoundDataset(loaded.settings.datasets[name], "f")
+
+        def require_crop_fits(self, name: str, crop: tuple[int, int]) -> None:
+            pass
+
+        def bind_model(self, name: str) -> BoundModel:
+            return BoundModel(loaded.settings.models[name], "c", None)
+
+    expand(loaded, Recorder())
+    assert ("target", True) in asked
+    assert ("target", False) not in asked
+
+
+VARIANTS = """\
+title: rows by name
+datasets: {source: {type: gta, split: train}, test: {type: cityscapes, split: val}}
+models: {net: {config: cgnet_small}}
+matrix:
+  seed: [0, 1]
+  variant:
+    - {label: long, training: {iterations: 20}}
+    - {label: short and flipped, training: {iterations: 10, augment: {flip: 1.0}}}
+stages:
+  train:
+    kind: train
+    label: ${matrix.variant.label}
+    model: net
+    dataset: source
+    seed: ${matrix.seed}
+    training: ${matrix.variant.training}
+  clean: {kind: evaluate, checkpoint: "${train.checkpoint}", dataset: test}
+"""
+
+
+def test_an_axis_of_mappings_gives_each_of_its_points_a_name(expand_text: Expand) -> None:
+    graph = expand_text(VARIANTS)
+    assert [(task.name, task.label) for task in graph.nodes if task.kind == "train"] == [
+        ("train[seed=0, variant=long]", "long"),
+        ("train[seed=0, variant=short and flipped]", "short and flipped"),
+        ("train[seed=1, variant=long]", "long"),
+        ("train[seed=1, variant=short and flipped]", "short and flipped"),
+    ]
+    assert len(graph.tasks) == 8
+    assert graph.nodes[1].settings.training.augment.flip == 1.0
+
+
+def test_the_ends_of_a_gap_are_training_stages(expand_text: Expand, refuse: Refuse) -> None:
+    board = "  board: {kind: leaderboard, needs: [clean, weather, grid]}"
+    gap = "  board: {kind: leaderboard, needs: [clean], gap: {source: source_only, oracle: %s}}"
+    (made,) = expand_text(edit(FULL, (board, gap % "adapted"))).leaderboards.values()
+    assert made.gap is not None
+    assert (made.gap.source, made.gap.oracle) == ("source_only", "adapted")
+    (line,) = refuse(edit(FULL, (board, gap % "clean" + " #!")))
+    assert line.startswith("HERE stages.board.gap.oracle: unknown training stage 'clean'. Known: adapted, source_only.")

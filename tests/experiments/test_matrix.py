@@ -115,3 +115,28 @@ def test_used_axes_are_found_at_every_depth() -> None:
     data = {"a": "${matrix.one}", "b": [{"c": "x ${matrix.two} ${matrix.three}"}], "d": ("${matrix.one}", 4, None)}
     assert list_used_axes(data) == {"one", "two", "three"}
     assert list_used_axes({"a": "${stage.checkpoint}", "b": "matrix.one"}) == set()
+
+
+def test_a_key_of_a_mapping_on_an_axis_is_reached_by_its_name() -> None:
+    point = {"variant": {"label": "without RCS", "method": {"name": "daformer", "rare_class": None}}}
+    data = {
+        "label": "${matrix.variant.label}",
+        "method": "${matrix.variant.method}",
+        "why": "it is ${matrix.variant.method.name} ${matrix.variant.label}",
+        "stage": "${daformer.checkpoint}",
+    }
+    assert fill_in(data, point, "here") == {
+        "label": "without RCS",
+        "method": {"name": "daformer", "rare_class": None},
+        "why": "it is daformer without RCS",
+        "stage": "${daformer.checkpoint}",
+    }
+    assert list_used_axes(data) == {"variant"}
+
+
+def test_a_key_that_the_axis_has_not_is_refused_with_the_closest() -> None:
+    point = {"variant": {"label": "a"}, "seed": 0}
+    with pytest.raises(SpecError, match=r"here: unknown key of axis 'variant' 'lable'\. Did you mean 'label'\?"):
+        fill_in("${matrix.variant.lable}", point, "here")
+    with pytest.raises(SpecError, match=r"\$\{matrix.seed.label\} asks for the key 'label' of 0, which is no mapping"):
+        fill_in("${matrix.seed.label}", point, "here")

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from adapt.data.cache import CacheSettings
 from adapt.errors import PrerequisiteError, SpecError
 from experiments.load import list_experiments, list_profiles, load_experiment
 from experiments.planning import plan_experiment
@@ -100,6 +101,39 @@ def test_a_profile_that_was_asked_for_is_kept_with_its_problems(write: Write) ->
 def test_the_override_that_a_gpu_problem_names_mends_it(write: Write) -> None:
     plan = plan_experiment(str(write(GPUS)), Workspace(), profile="pair", overrides=["resources.gpus=0"], gpus=0)
     assert plan.problems == ()
+
+
+WORKERS = """\
+title: workers
+datasets: {source: {type: gta, split: train}}
+models: {net: {config: cgnet_small}}
+miniature: {seed: 0}
+resources: {cpus: 1.5, gpus: 1}
+stages:
+  train: {kind: train, model: net, dataset: source, training: {workers: 2}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("cpus", "gpus", "problem"),
+    [
+        (3, 2, None),
+        (None, None, None),
+        (4, 1, "stage 'train' asks for 1 GPU(s) for each of 2 workers and this machine has 1. "),
+        (2, 2, "stage 'train' asks for 1.5 CPU(s) for each of 2 workers and this machine has 2. "),
+    ],
+)
+def test_workers_that_can_never_fit_are_a_problem(
+    write: Write, cpus: int | None, gpus: int | None, problem: str | None
+) -> None:
+    plan = plan_experiment(str(write(WORKERS)), Workspace(), gpus=gpus, cpus=cpus)
+    assert [found[: len(problem or "")] for found in plan.problems] == ([] if problem is None else [problem])
+
+
+def test_the_cache_of_the_workspace_comes_along(write: Write, tmp_path: Path) -> None:
+    cache = CacheSettings(folder=tmp_path, max_gb=3)
+    assert plan_experiment(str(write(GPUS)), Workspace(cache=cache), gpus=None).cache == cache
+    assert plan_experiment(str(write(GPUS)), Workspace(), gpus=None).cache is None
 
 
 def test_an_unknown_profile_is_refused(write: Write) -> None:

@@ -100,7 +100,7 @@ def test_an_unknown_key_is_answered_by_the_closest(write: Write) -> None:
         load_workspace(folder, {})
     assert str(caught.value) == (
         f"{folder / 'segshift.yaml'}:2: stor: unknown key 'stor'. Did you mean 'store'? "
-        "Allowed here: address, data, store, tracking_uri, weights."
+        "Allowed here: address, cache, data, store, tracking_uri, weights."
     )
 
 
@@ -173,3 +173,14 @@ def test_without_any_folder_that_is_said(tmp_path: Path) -> None:
     for workspace in (Workspace(), Workspace(data={"gta": tmp_path})):
         with pytest.raises(PrerequisiteError, match="looked in: nowhere: no folder is configured"):
             workspace.find_weights("net.pth")
+
+
+def test_the_cache_is_off_unless_it_has_a_folder(write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert load_workspace(write_settings(write, "store: x\n"), {}).cache is None
+    cache = load_workspace(write_settings(write, "cache: {folder: fast/cache, max_gb: 2.5}\n"), {}).cache
+    assert cache is not None
+    assert cache.folder == tmp_path / "fast" / "cache"
+    assert cache.max_bytes == 2_500_000_000
+    with pytest.raises(SpecError, match=r"segshift\.yaml:1: cache.folder: this key is required"):
+        load_workspace(write_settings(write, "cache: {max_gb: 1}\n"), {})

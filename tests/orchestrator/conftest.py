@@ -17,7 +17,7 @@ import pytest
 
 from adapt.data.settings import DatasetSettings
 from experiments.graph import Graph
-from experiments.schema import STAGES, LeaderboardStage
+from experiments.schema import STAGES, GapSettings, LeaderboardStage
 from experiments.task import BoundDataset, Task
 from orchestrator.execute import Assignment
 from orchestrator.record import Cell, Failure, Network, Record
@@ -72,11 +72,8 @@ def build_task(
 ) -> Task:
     raw = _DEFAULTS[kind] | {"kind": kind} | ({"checkpoint": needs.key} if needs is not None else {}) | settings
     validated = STAGES[kind].model_validate(raw)
-    names = {"source": "gta", "test": "cityscapes", "fog": "acdc", "night": "acdc"}
-    if kind == "stream":
-        used = [domain["dataset"] for domain in raw["stream"]["domains"]]
-    else:
-        used = [raw["dataset"]] if kind != "train" else []
+    names = {"source": "gta", "synthetic": "synthia", "test": "cityscapes", "fog": "acdc", "night": "acdc"}
+    used = [domain["dataset"] for domain in raw["stream"]["domains"]] if kind == "stream" else [raw["dataset"]]
     datasets = {
         name: BoundDataset(DatasetSettings(type=names.get(name, "cityscapes"), split="val"), fingerprint)
         for name in used
@@ -104,8 +101,8 @@ def make_task() -> Callable[..., Task]:
 def make_graph() -> Callable[..., Graph]:
     """Make a graph of tasks by hand."""
 
-    def make(*tasks: Task, needs: Sequence[str] = ()) -> Graph:
-        boards = {"leaderboard": LeaderboardStage(kind="leaderboard", needs=tuple(needs))} if needs else {}
+    def make(*tasks: Task, needs: Sequence[str] = (), gap: GapSettings | None = None) -> Graph:
+        boards = {"leaderboard": LeaderboardStage(kind="leaderboard", needs=tuple(needs), gap=gap)} if needs else {}
         return Graph("byhand", "full", "A question", {task.key: task for task in tasks}, tasks, boards)
 
     return make
@@ -170,7 +167,7 @@ def make_plan() -> Callable[[Graph], Any]:
         facts = SimpleNamespace(
             find_root=lambda name: None, find_weights=lambda name: None, miniature_root=None, problems=[]
         )
-        return SimpleNamespace(graph=graph, facts=facts)
+        return SimpleNamespace(graph=graph, facts=facts, cache=None)
 
     return make
 

@@ -243,6 +243,28 @@ def test_a_task_must_fit_one_machine_not_the_sum_of_them(make_task, make_graph) 
     ClusterSession(None, (small, {"CPU": 4.0, "GPU": 0.0, "GB": 8.0})).check_fits(graph)
 
 
+def test_workers_may_sit_on_several_machines_and_each_must_fit_one(make_task, make_graph) -> None:
+    small = {"CPU": 2.0, "GPU": 1.0, "GB": 8.0}
+    graph = make_graph(make_task("wide", "train", resources={"cpus": 1, "gpus": 1}, training={"workers": 2}))
+    ClusterSession(None, (small, small)).check_fits(graph)
+    with pytest.raises(
+        PrerequisiteError,
+        match=r"'wide' asks for 2 workers of 1 CPU, 1 GPU each, and the cluster has room for 1 \(2 CPU, 1 GPU, 8 GB\)\.",
+    ):
+        ClusterSession(None, (small,)).check_fits(graph)
+    thirds = make_graph(make_task("thirds", "train", resources={"cpus": 0.1}, training={"workers": 20}))
+    ClusterSession(None, (small,)).check_fits(thirds)
+
+
+def test_a_task_that_starts_workers_asks_for_nothing_itself(make_task) -> None:
+    """Else a machine that the workers fill would never start them."""
+    assert driver._ask(make_task("a", "train", resources={"cpus": 2, "memory_gb": 1})) == {
+        "num_cpus": 2, "num_gpus": 0, "memory": 2**30,
+    }  # fmt: skip
+    parallel = make_task("a", "train", resources={"cpus": 1, "gpus": 1, "memory_gb": 1}, training={"workers": 2})
+    assert driver._ask(parallel) == {"num_cpus": 0}
+
+
 # Without a cluster
 
 

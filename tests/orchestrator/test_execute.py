@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import hashlib
 import math
@@ -11,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from adapt.data.cache import CacheSettings
 from experiments.schema import STAGES
 from experiments.task import Task
-from orchestrator.execute import execute
+from orchestrator.execute import Attempt, execute
 from orchestrator.record import Network, Record
 from orchestrator.stages import catalog
 from orchestrator.stages.stage import StageContext, StageResult
@@ -201,3 +203,43 @@ def test_what_waits_takes_the_others_result(
     theirs = make_record(task)
     store.commit(theirs)
     assert execute(assign(task), store, silent) == theirs
+
+
+def test_the_cache_of_the_workspace_reaches_the_stage(store: Store, stub, make_task, assign, tmp_path: Path) -> None:
+    seen: list[StageContext] = []
+
+    def look(task: Task, context: StageContext) -> StageResult:
+        seen.append(context)
+        return StageResult(network=TOY)
+
+    stub(look)
+    cache = CacheSettings(folder=tmp_path / "cache", max_gb=2)
+    execute(dataclasses.replace(assign(make_task("a", "train", seed=1)), cache=cache), store, silent)
+    execute(assign(make_task("a", "train", seed=2)), store, silent)
+    assert seen[0].cache is not None
+    assert (seen[0].cache.folder, seen[0].cache.max_bytes) == (tmp_path / "cache", 2_000_000_000)
+    assert seen[1].cache is None
+
+
+def test_a_stage_that_is_run_elsewhere_is_committed_here(store: Store, stub, make_task, assign) -> None:
+    """What runs it says what it came to and cost; the record tells of that process and not of this one."""
+    stub(lambda task, context: full())
+    task = make_task("a", "train")
+    made = Attempt(StageResult(network=TOY), None, "2026-01-01T00:00:00+00:00", 12.5, {"pid": 7}, 8, 9)
+    record = execute(assign(task), store, silent, lambda assignment, store, on_step: made)
+    assert store.read(task.key) == record
+    assert (record.seconds, record.environment, record.started_at) == (12.5, {"pid": 7}, "2026-01-01T00:00:00+00:00")
+    assert (record.peak_memory_bytes, record.peak_gpu_memory_bytes, record.network) == (8, 9, TOY)
+
+
+def test_pictures_are_files_of_the_record(store: Store, stub, make_task, assign) -> None:
+    def draw(task: Task, context: StageContext) -> StageResult:
+        folder = context.folder / "pictures"
+        folder.mkdir()
+        (folder / "iteration_000010.png").write_bytes(b"png")
+        return succeed(task, context)
+
+    stub(draw)
+    record = execute(assign(make_task("a", "train")), store, silent)
+    assert set(record.files) == {"checkpoint.pth", "pictures/iteration_000010.png"}
+    assert record.files["pictures/iteration_000010.png"].sha256 == hashlib.sha256(b"png").hexdigest()

@@ -154,6 +154,33 @@ def test_long_settings_are_cut_and_many_arrive(make_mirror, list_runs, make_task
     assert run.data.params["k149"] == "149"
 
 
+def test_pictures_are_artifacts_and_never_sent_twice(
+    make_mirror, list_runs, client, make_task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[str] = []
+    log_artifact = MlflowClient.log_artifact
+
+    def count(self: MlflowClient, run: str, file: str, folder: str) -> None:
+        sent.append(Path(file).name)
+        log_artifact(self, run, file, folder)
+
+    monkeypatch.setattr(MlflowClient, "log_artifact", count)
+    task = make_task("source_only", "train")
+    files = [tmp_path / f"iteration_{i}.png" for i in (10, 20, 30)]
+    for file in files:
+        file.write_bytes(file.name.encode())
+    first = make_mirror()
+    first.log_pictures(task.key, "source_only", [])
+    assert list_runs()[1] == [], "a run was opened for nothing"
+    first.log_pictures(task.key, "source_only", files[:1])
+    first.log_pictures(task.key, "source_only", files[:2])
+    make_mirror().log_pictures(task.key, "source_only", files)  # the next sweep
+    assert sent == [file.name for file in files]
+    _, (run,) = list_runs()
+    kept = [artifact.path for artifact in client.list_artifacts(run.info.run_id, "pictures")]
+    assert kept == [f"pictures/{file.name}" for file in files]
+
+
 def test_the_parent_ends_with_the_sweep(make_mirror, list_runs) -> None:
     mirror = make_mirror()
     assert list_runs()[0][0].info.status == "RUNNING"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -38,6 +39,12 @@ class FakeMirror:
         self.check()
         self.sent += [(key, (step, values)) for _, step, values in steps]
         self.arrived.set()
+
+    def log_pictures(self, key: str, name: str, files: list[Path]) -> None:
+        if files:
+            self.check()
+            self.sent.append((key, [file.name for file in files]))
+            self.arrived.set()
 
     def finish(self, record: Any, name: str) -> None:
         self.check()
@@ -168,3 +175,45 @@ def test_without_a_target_nothing_is_mirrored(mirror, store: Store, finished) ->
     made.finish(task.key, task.name)
     assert made.close("FINISHED") is None
     assert mirror.made == 0
+
+
+def draw(store: Store, task: Any, *names: str) -> None:
+    folder = store.folder(task.key) / "pictures"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        (folder / name).write_bytes(b"png")
+
+
+def test_pictures_go_out_while_the_task_runs_and_the_last_ones_before_its_record(
+    mirror, store: Store, make_task, make_record
+) -> None:
+    """What MLflow has already is the mirror's to know: it is given all pictures each time, unfinished ones never."""
+    running = make_task("clean")
+    draw(store, running, "iteration_000010.png", ".iteration_000020.png.x.partial", "notes.txt")
+    made = Tracker(TARGET, store)
+    made.report(running.key, running.name, 10, {})
+    assert mirror.arrived.wait(DEADLINE_S)
+    while (running.key, ["iteration_000010.png"]) not in mirror.sent:
+        assert mirror.arrived.wait(DEADLINE_S)
+    draw(store, running, "iteration_000020.png")
+    store.commit(make_record(running, {"clean": ({}, ((1, 0), (0, 1)))}))
+    made.finish(running.key, running.name)
+    assert made.close("FINISHED") is None
+    assert mirror.sent[-3:] == [
+        (running.key, ["iteration_000010.png", "iteration_000020.png"]),
+        (running.key, "done"),
+        ("parent", "FINISHED"),
+    ]
+
+
+def test_pictures_that_could_not_be_sent_are_sent_when_mlflow_is_back(mirror, store: Store, make_task) -> None:
+    task = make_task("clean")
+    draw(store, task, "iteration_000010.png")
+    mirror.away.set()
+    made = Tracker(TARGET, store)
+    made.report(task.key, task.name, 10, {})
+    assert mirror.failed.wait(DEADLINE_S)
+    assert mirror.sent == []
+    mirror.away.clear()
+    assert made.close("FINISHED") is None
+    assert (task.key, ["iteration_000010.png"]) in mirror.sent

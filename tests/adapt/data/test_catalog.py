@@ -46,6 +46,18 @@ def test_camvid_order() -> None:
     assert dataset.palette[3] == (128, 64, 128)
 
 
+def test_synthias_protocols() -> None:
+    subsets = DATASET_TYPES["synthia"].reported_subsets
+    # The order and the count of the papers' tables: 16 classes, and 13 of them.
+    assert subsets["mIoU16"] == (
+        "road", "sidewalk", "building", "wall", "fence", "pole", "traffic light", "traffic sign", "vegetation", "sky",
+        "person", "rider", "car", "bus", "motorcycle", "bicycle",
+    )  # fmt: skip
+    assert subsets["mIoU13"] == tuple(c for c in subsets["mIoU16"] if c not in {"wall", "fence", "pole"})
+    assert len(subsets["mIoU13"]) == 13
+    assert all(not dataset.reported_subsets for name, dataset in DATASET_TYPES.items() if name != "synthia")
+
+
 def test_unknown_type_names_the_closest() -> None:
     with pytest.raises(SpecError, match=r"'citscapes' is no data set type.*gta, synthia.*closest is 'cityscapes'"):
         find_type("citscapes")
@@ -78,7 +90,8 @@ def test_known_selection_gives_the_type() -> None:
 def test_the_light_modules_stay_light() -> None:
     program = (
         "import sys, adapt.data.settings, adapt.data.catalog, adapt.data.layout, adapt.data.fingerprint, "
-        "adapt.data.rare_class; print([name for name in ('torch', 'cv2', 'mmseg', 'scipy') if name in sys.modules])"
+        "adapt.data.cache, adapt.data.size, adapt.data.rare_class\n"
+        "print([name for name in ('torch', 'cv2', 'mmseg', 'scipy') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -121,5 +121,5 @@ def test_dropping_the_rare_leaves_the_frequent_even_where_they_underflow() -> No
 
 
 def test_no_image_at_all() -> None:
-    with pytest.raises(PrerequisiteError, match=r"more than 3000 pixels.*Lower min_pixels"):
+    with pytest.raises(SpecError, match=r"more than 3000 pixels.*Lower min_pixels"):
         RareClassSampler(COUNTS, 0.01, min_pixels=3000)

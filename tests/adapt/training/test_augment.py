@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from adapt.training.augment import augment, draw_crop
+from adapt.training.augment import augment, draw_crop, draw_view
 from adapt.training.settings import AugmentSettings
 
 
@@ -46,6 +46,17 @@ def test_without_label_there_is_none() -> None:
 
     assert label is None
     assert crop.shape == (6, 8, 3)
+
+
+def test_a_view_cuts_whatever_lies_on_the_image() -> None:
+    image, label = make_code(20, 30), make_code(20, 30)[..., 1]
+    settings = AugmentSettings(crop=(8, 6))
+    for seed in range(20):
+        view = draw_view(image, label, settings, np.random.default_rng(seed))
+        crop, crop_label = augment(image, label, settings, np.random.default_rng(seed))
+        assert crop_label is not None
+        assert np.array_equal(view.cut(image), crop)
+        assert np.array_equal(view.cut(label), crop_label)
 
 
 def test_image_smaller_than_crop_is_left_for_padding() -> None:

@@ -45,6 +45,12 @@ def test_groups() -> None:
     assert len(options) == 11
     assert isinstance(optimizer, torch.optim.AdamW)
     assert optimizer.param_groups[0]["lr"] == 6e-5
+    assert {group["name"]: (group["lr"], group["weight_decay"]) for group in optimizer.param_groups} == {
+        "backbone": (6e-5, 0.01),
+        "backbone_norm": (6e-5, 0.0),
+        "head": pytest.approx((6e-4, 0.01)),
+        "head_norm": pytest.approx((6e-4, 0.0)),
+    }
 
 
 def test_sgd() -> None:

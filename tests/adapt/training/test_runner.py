@@ -15,7 +15,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from adapt.data.layout import Frame
 from adapt.data.settings import DatasetSettings
-from adapt.errors import TaskError
+from adapt.errors import SpecError, TaskError
 from adapt.openmmlab.checkpoint import load_checkpoint
 from adapt.openmmlab.model import build_model
 from adapt.training.hooks import find_non_finite
@@ -105,6 +105,9 @@ def test_equals_a_hand_written_loop(
     assert [iteration for iteration, _ in reported] == [1, 2, 3, 4]
     assert [metrics["loss"] for _, metrics in reported] == pytest.approx(losses, rel=1e-5)
     assert [metrics["lr"] for _, metrics in reported] == pytest.approx(rates)
+    assert [metrics["lr/backbone_norm"] for _, metrics in reported] == pytest.approx(rates)
+    assert [metrics["lr/head"] for _, metrics in reported] == pytest.approx([10 * lr for lr in rates])
+    assert all(0 < metrics["data_s"] < metrics["iteration_s"] for _, metrics in reported)
     assert all(metrics["iteration_s"] > 0 for _, metrics in reported)
     for (name, a), b in zip(trained.state_dict().items(), model.state_dict().values(), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-5, msg=name)
@@ -243,6 +246,93 @@ def test_reports_are_means(
     assert pairs[2]["loss"] == pytest.approx((each[1]["loss"] + each[2]["loss"]) / 2)
     assert pairs[4]["loss"] == pytest.approx((each[3]["loss"] + each[4]["loss"]) / 2)
     assert pairs[4]["lr"] == each[4]["lr"]
+
+
+def use_group_norm(model_config: dict[str, Any]) -> None:
+    """Take out what sees a batch as a whole, and drop-out, whose draws depend on shapes."""
+    norm = {"type": "GN", "num_groups": 1, "requires_grad": True}
+    model_config["backbone"]["norm_cfg"] = model_config["decode_head"]["norm_cfg"] = norm
+    model_config["decode_head"]["dropout_ratio"] = 0
+
+
+def test_parts_equal_the_joined_batch(
+    model_config: dict[str, Any], frames: tuple[Frame, ...], dataset: DatasetSettings, tmp_path: Path
+) -> None:
+    use_group_norm(model_config)
+    sgd = OptimizerSettings(type="sgd", lr=0.01)
+    losses: dict[str, list[float]] = {"joined": [], "parts": []}
+    models = {
+        name: train_supervised(
+            model_config, frames, dataset, make_settings(3, optimizer=sgd, **sizes), 5, tmp_path / name,
+            lambda _, metrics, name=name: losses[name].append(metrics["loss"]),
+        )
+        for name, sizes in (("joined", {"batch_size": 4}), ("parts", {"batch_size": 1, "accumulate": 4}))
+    }  # fmt: skip
+
+    assert losses["parts"] == pytest.approx(losses["joined"], rel=1e-5)
+    for (name, a), b in zip(models["joined"].named_parameters(), models["parts"].parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=1e-6, msg=name)
+
+
+def test_resumed_run_in_parts_is_bit_equal(
+    model_config: dict[str, Any], frames: tuple[Frame, ...], dataset: DatasetSettings, tmp_path: Path
+) -> None:
+    settings = make_settings(5, batch_size=1, accumulate=3, precision="fp16")
+    straight = train_supervised(model_config, frames, dataset, settings, 5, tmp_path / "a", ignore)
+    with pytest.raises(StoppedError):
+        train_supervised(model_config, frames, dataset, settings, 5, tmp_path / "b", stop_at(4))
+
+    resumed = train_supervised(model_config, frames, dataset, settings, 5, tmp_path / "b", ignore, workers=1)
+
+    assert_equal_weights(straight, resumed)
+    a, b = (load_checkpoint(next((tmp_path / name).glob("*.pth")))["optimizer"]["scaler"] for name in "ab")
+    assert a == b
+    assert a["_growth_tracker"] > 3  # it counts good steps, those before the resume point too
+
+
+def test_half_precision_trains_float32_weights(
+    model_config: dict[str, Any], frames: tuple[Frame, ...], dataset: DatasetSettings, tmp_path: Path
+) -> None:
+    reported: dict[int, dict[str, float]] = {}
+    options = {"batch_size": 4, "log_interval": 10, "checkpoint_interval": 1000}
+    settings = make_settings(30, precision="bf16", optimizer=OptimizerSettings(lr=5e-3), **options)
+    seen: set[torch.dtype] = set()
+    handle = torch.nn.modules.module.register_module_forward_hook(
+        lambda module, inputs, output: seen.add(output.dtype) if isinstance(module, torch.nn.Conv2d) else None
+    )
+    try:
+        trained = train_supervised(model_config, frames, dataset, settings, 5, tmp_path, reported.__setitem__)
+    finally:
+        handle.remove()
+
+    assert seen == {torch.bfloat16}
+    assert reported[30]["loss"] < 0.8 * reported[10]["loss"]
+    assert {parameter.dtype for parameter in trained.parameters()} == {torch.float32}
+    weight = trained.get_submodule("decode_head.conv_seg").weight
+    assert not torch.equal(weight, weight.bfloat16().float())
+
+
+def test_channels_last_changes_no_result(
+    model_config: dict[str, Any], frames: tuple[Frame, ...], dataset: DatasetSettings, tmp_path: Path
+) -> None:
+    sgd = OptimizerSettings(type="sgd", lr=0.01)
+    models = [
+        train_supervised(
+            model_config, frames, dataset, make_settings(2, optimizer=sgd, channels_last=last), 5, tmp_path, ignore
+        )
+        for last in (False, True)
+    ]
+
+    for (name, a), b in zip(models[0].named_parameters(), models[1].parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6, msg=name)
+        assert b.is_contiguous()
+
+
+def test_workers_that_nobody_started_are_refused(
+    model_config: dict[str, Any], frames: tuple[Frame, ...], dataset: DatasetSettings, tmp_path: Path
+) -> None:
+    with pytest.raises(SpecError, match=r"workers: 2.*Ray Train starts the workers"):
+        train_supervised(model_config, frames, dataset, make_settings(2, workers=2), 5, tmp_path, ignore)
 
 
 def test_non_finite_loss_stops_the_run(

@@ -8,7 +8,7 @@ import sys
 import pytest
 from pydantic import ValidationError
 
-from adapt.training.settings import OptimizerSettings, TrainSettings
+from adapt.training.settings import PRACTICAL_SETTINGS, OptimizerSettings, TrainSettings
 
 
 def test_defaults_are_daformers() -> None:
@@ -23,11 +23,18 @@ def test_defaults_are_daformers() -> None:
         1500, 1e-6, 1,
     )  # fmt: skip
     assert settings.augment.cat_max_ratio == 0.75
+    assert (settings.accumulate, settings.workers, settings.precision) == (1, 1, "fp32")
+    assert (settings.compile, settings.channels_last, settings.picture_interval) == (False, False, 0)
 
 
 def test_unknown_key_is_refused() -> None:
     with pytest.raises(ValidationError, match="learning_rate"):
         OptimizerSettings.model_validate({"learning_rate": 1})
+
+
+def test_what_changes_no_result_is_a_field() -> None:
+    assert TrainSettings.model_fields.keys() >= PRACTICAL_SETTINGS
+    assert "picture_interval" in PRACTICAL_SETTINGS
 
 
 @pytest.mark.parametrize("module", ["adapt.training.settings", "adapt.uda.settings"])

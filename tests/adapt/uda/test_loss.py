@@ -39,3 +39,13 @@ def test_nothing_to_learn_gives_zero_not_nan() -> None:
     assert loss.item() == 0.0
     assert logits.grad is not None
     assert torch.all(logits.grad == 0)
+
+
+def test_half_precision_logits_are_computed_in_float32() -> None:
+    logits = torch.randn(2, 4, 3, 5, generator=torch.Generator().manual_seed(1)).to(torch.bfloat16)
+    label, weight = torch.randint(0, 4, (2, 3, 5)), torch.rand(2, 3, 5)
+
+    loss = compute_weighted_cross_entropy(logits, label, weight)
+
+    assert loss.dtype == torch.float32
+    assert loss.item() == compute_weighted_cross_entropy(logits.float(), label, weight).item()

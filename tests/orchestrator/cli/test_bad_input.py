@@ -144,6 +144,13 @@ def test_a_task_whose_inputs_are_not_done(segshift, tiny: Path) -> None:
     check(segshift("run-task", tiny, key[:10]), "needs source_only[seed=0], which is not done", "Run that task first")
 
 
+def test_a_task_of_several_workers_is_not_for_one_process(segshift, tiny: Path) -> None:
+    overrides = ["stages.source_only.training.workers=2", "resources.cpus=0.1"]
+    plan = json.loads(segshift("plan", tiny, "--json", *overrides).out)
+    (key,) = [task["key"] for task in plan["tasks"] if task["stage"] == "source_only"]
+    check(segshift("run-task", tiny, key[:10], *overrides), "is trained by 2 workers", "segshift sweep")
+
+
 def test_no_dashboard_is_running(segshift) -> None:
     check(segshift("dashboard"), "no Ray dashboard answers", "Start one")
 

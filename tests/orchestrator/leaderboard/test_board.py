@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
+from experiments.schema import GapSettings
 from experiments.task import Task
-from orchestrator.leaderboard.board import Board, Row, build_board
+from orchestrator.leaderboard.board import Board, build_board
+from orchestrator.leaderboard.row import Row
 from orchestrator.record import Record
 
 PERFECT = ((4, 0), (0, 4))  # mIoU 1
@@ -56,7 +58,8 @@ def test_rows_are_ranked_by_mean_and_ties_share_a_rank(board, networks, make_tas
         (1, "c", pytest.approx(0.6)),
         (3, "a", pytest.approx(0.2)),
     ]
-    assert table.columns == ("mIoU",)
+    assert table.columns == ("mIoU", "IoU/road", "IoU/traffic light")
+    assert table.details == ("IoU/road", "IoU/traffic light")
     assert table.title == "Clean: cityscapes val"
 
 
@@ -219,7 +222,6 @@ def test_other_axes_tell_entries_apart(make_task, make_graph, make_record) -> No
     records = {task.key: make_record(task, {"clean": ({}, GOOD)}) for task in tasks}
     (table,) = build_board(make_graph(*trained, *tasks), records.get, miniature=False).tables
     assert [row.entry for row in table.rows] == ["a (lr=0.1)", "a (lr=0.2)"]
-    assert table.details == ()
 
 
 def test_a_benchmark_is_ranked_by_mpc(make_task, make_graph, make_record, networks) -> None:
@@ -293,3 +295,97 @@ def test_two_settings_of_one_name_on_an_axis_are_two_entries(board, make_task) -
     (table,) = board(*runs, trained=tuple(trained)).tables
     assert [row.entry for row in table.rows] == ["da (how=x(lr=0.1))", "da (how=x(lr=0.2))"]
     assert [row.runs for row in table.rows] == [1, 1]
+
+
+def test_classes_are_details_of_an_evaluation(board, networks, make_task) -> None:
+    """((2, 0), (1, 1)): road 2 of 3 pixels, traffic light 1 of 2."""
+    made = board((evaluate(make_task, networks["a"][0]), ((2, 0), (1, 1))), trained=(networks["a"][0],))
+    (row,) = made.tables[0].rows
+    assert {name: score.mean for name, score in row.scores.items()} == {
+        "mIoU": pytest.approx((2 / 3 + 1 / 2) / 2),
+        "IoU/road": pytest.approx(2 / 3),
+        "IoU/traffic light": pytest.approx(1 / 2),
+    }
+
+
+def test_a_class_that_occurs_nowhere_is_no_zero(board, networks, make_task) -> None:
+    made = board((evaluate(make_task, networks["a"][0]), ((2, 0), (0, 0))), trained=(networks["a"][0],))
+    (row,) = made.tables[0].rows
+    assert (row.scores["mIoU"].mean, row.scores["IoU/traffic light"].mean) == (1.0, None)
+    assert row.rank == 1
+
+
+def test_the_subsets_of_what_a_network_was_trained_on_are_shown_for_all_rows(
+    make_task, make_graph, make_record
+) -> None:
+    """Five classes: `terrain`, `truck` and `train` are not among SYNTHIA's 16, `wall` not among its 13.
+
+    Every class has 4 pixels; of `road` 1 goes to `truck`, of `wall` 2 to `terrain`, `bus` is right. IoU: road 3/4, wall 2/4,
+    bus 1, truck 4/5, terrain 4/6. Over all five (0.75 + 0.5 + 1 + 0.8 + 2/3) / 5; 16: (0.75 + 0.5 + 1) / 3; 13: (0.75 + 1) / 2.
+    """
+    names = ("road", "wall", "terrain", "truck", "bus")
+    confusion = ((3, 0, 0, 1, 0), (0, 2, 2, 0, 0), (0, 0, 4, 0, 0), (0, 0, 0, 4, 0), (0, 0, 0, 0, 4))
+    a, b = make_task("a", "train", dataset="synthetic"), make_task("b", "train", dataset="source")
+    tasks = [make_task("clean", point={"trained": f"${{{t.stage}.checkpoint}}"}, needs=t) for t in (a, b)]
+    records = {task.key: make_record(task, {"clean": ({}, confusion)}, classes=names) for task in tasks}
+    (table,) = build_board(make_graph(a, b, *tasks), records.get, miniature=False).tables
+    assert table.columns[:3] == ("mIoU", "mIoU16", "mIoU13")
+    for row in table.rows:
+        assert row.scores["mIoU"].mean == pytest.approx((0.75 + 0.5 + 1 + 0.8 + 2 / 3) / 5)
+        assert row.scores["mIoU16"].mean == pytest.approx(0.75)
+        assert row.scores["mIoU13"].mean == pytest.approx(0.875)
+    (other,) = build_board(make_graph(b, tasks[1]), records.get, miniature=False).tables
+    assert not [name for name in other.columns if name.startswith("mIoU1")]
+
+
+def test_a_gap_is_measured_where_the_leaderboard_asks_for_it(make_task, make_graph, make_record, networks) -> None:
+    """0.2 and 1 are the ends: 0.6 is half of the way."""
+    trained = [networks[name][0] for name in "abc"]
+    tasks = [evaluate(make_task, t) for t in trained]
+    other = evaluate(make_task, trained[1], limit=3)
+    records = {
+        task.key: make_record(task, {"clean": ({}, confusion)})
+        for task, confusion in zip((*tasks, other), (POOR, GOOD, PERFECT, GOOD), strict=True)
+    }
+    graph = make_graph(*trained, *tasks, other, needs=["clean"], gap=GapSettings(source="a", oracle="c"))
+    first, second = build_board(graph, records.get, miniature=False).tables
+    assert first.columns[:2] == ("mIoU", "gap closed")
+    assert {row.entry: row.scores["gap closed"].mean for row in first.rows} == {
+        "a": pytest.approx(0.0),
+        "b": pytest.approx(0.5),
+        "c": pytest.approx(1.0),
+    }
+    assert [row.entry for row in first.rows] == ["c", "b", "a"]
+    (row,) = second.rows
+    assert row.scores["gap closed"].reason == "no row of stage 'a' to compare with in this table"
+    json.dumps(build_board(graph, records.get, miniature=False).to_json(), allow_nan=False)
+
+
+def test_a_row_without_a_run_has_its_main_score_first_beside_a_gap(make_task, make_graph, networks) -> None:
+    a = networks["a"][0]
+    task = evaluate(make_task, a)
+    graph = make_graph(a, task, needs=["clean"], gap=GapSettings(source="a", oracle="a"))
+    (table,) = build_board(graph, lambda key: None, miniature=False).tables
+    assert table.columns == ("mIoU", "gap closed")
+
+
+def test_a_label_from_an_axis_names_the_row_once(board, make_task) -> None:
+    trained = [
+        make_task(
+            "da", "train", point={"variant": {"label": label}, "lr": lr}, label=label, training={"batch_size": size}
+        )
+        for label, lr, size in (("complete", 0.1, 1), ("without RCS", 0.2, 2))
+    ]
+    tasks = [make_task("clean", point=dict(t.point), needs=t) for t in trained]
+    (table,) = board((tasks[0], GOOD), (tasks[1], POOR), trained=tuple(trained)).tables
+    assert [row.entry for row in table.rows] == ["complete (lr=0.1)", "without RCS (lr=0.2)"]
+
+
+def test_an_axis_of_mappings_without_names_is_shown(board, make_task) -> None:
+    trained = [
+        make_task("da", "train", point={"how": {"lr": lr}}, label="da", training={"optimizer": {"lr": lr}})
+        for lr in (0.1, 0.2)
+    ]
+    tasks = [evaluate(make_task, t) for t in trained]
+    (table,) = board((tasks[0], GOOD), (tasks[1], POOR), trained=tuple(trained)).tables
+    assert [row.entry for row in table.rows] == ['da (how={"lr": 0.1})', 'da (how={"lr": 0.2})']

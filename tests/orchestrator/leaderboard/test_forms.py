@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from orchestrator.leaderboard.board import Board, Row, Score, Table
+from orchestrator.leaderboard.board import Board, Table
 from orchestrator.leaderboard.forms import (
     MINIATURE_NOTICE,
     print_board,
@@ -20,13 +20,14 @@ from orchestrator.leaderboard.forms import (
     to_markdown,
     write_forms,
 )
+from orchestrator.leaderboard.row import Row, Score
 
 
 def build_row(rank: int | None, method: str, mean: float | None, std: float | None = None, **fields) -> Row:
     scores = {"mIoU": Score(mean, std, (mean,)), "drift": Score(None, None, (None,))}
     made = {
         "rank": rank, "method": method, "adaptation": None, "axes": {}, "seeds": 3, "runs": 3, "architecture": "Toy",
-        "parameters": 7, "scores": scores, "reason": None, "keys": ("k",),
+        "parameters": 7, "scores": scores, "reason": None, "keys": ("k",), "trained_in": method,
     }  # fmt: skip
     return Row(**(made | fields))
 
@@ -136,3 +137,44 @@ def test_files_are_written_whole(board: Board, tmp_path: Path) -> None:
     assert [file.name for file in files] == ["leaderboard.md", "leaderboard.csv", "leaderboard.json"]
     assert [file.read_text() for file in files] == [to_markdown(board), to_csv(board), to_json(board)]
     assert len(list((tmp_path / "a" / "b").iterdir())) == 3
+
+
+@pytest.fixture
+def detailed() -> Board:
+    """Two rows with a gap that cannot be measured, for one reason, and a score a class."""
+    reason = "no row of stage 'oracle' to compare with in this table"
+    rows = tuple(
+        build_row(
+            rank,
+            method,
+            None,
+            scores={
+                "mIoU": Score(mean, None, (mean,)),
+                "gap closed": Score(None, None, (), reason),
+                "IoU/road": Score(mean / 2, None, (mean / 2,)),
+            },
+        )
+        for rank, method, mean in ((1, "a", 0.5), (2, "b", 0.25))
+    )
+    table = Table("Clean", {"kind": "evaluate"}, ("mIoU", "gap closed", "IoU/road"), ("IoU/road",), rows)
+    return Board("byhand", "full", "A question", False, (table,))
+
+
+def test_markdown_shows_details_in_a_table_of_their_own(detailed: Board) -> None:
+    lines = to_markdown(detailed).splitlines()
+    summary, details = (lines.index(f"| # | entry | seeds | {name} |") for name in ("mIoU | gap closed", "IoU/road"))
+    assert lines[summary + 2 : summary + 4] == ["| 1 | a | 3 | 50.0 | – |", "| 2 | b | 3 | 25.0 | – |"]
+    assert lines[details + 2 : details + 4] == ["| 1 | a | 3 | 25.0 |", "| 2 | b | 3 | 12.5 |"]
+    assert details > summary
+
+
+def test_a_missing_gap_says_why_in_every_form_and_once_for_people(detailed: Board) -> None:
+    reason = "no row of stage 'oracle' to compare with in this table"
+    console = Console(record=True, width=200, file=io.StringIO())
+    print_board(detailed, console)
+    assert to_markdown(detailed).count(f"- gap closed: {reason}.") == 1
+    assert console.export_text().count(f"gap closed: {reason}") == 1
+    lines = list(csv.DictReader(io.StringIO(to_csv(detailed))))
+    assert [(line["mean"], line["reason"]) for line in lines if line["score"] == "gap closed"] == [("", reason)] * 2
+    assert {line["reason"] for line in lines if line["score"] == "mIoU"} == {""}
+    assert json.loads(to_json(detailed))["tables"][0]["rows"][0]["scores"]["gap closed"]["reason"] == reason

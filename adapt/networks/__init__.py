@@ -1,0 +1,1 @@
+"""Networks that mmsegmentation lacks: decode heads and segmentors, registered with it by `adapt.openmmlab.registration`."""

@@ -1,0 +1,118 @@
+"""One training task in several processes: Ray Train starts the workers and the process group between them.
+
+Every worker runs the same stage function. The first one alone leaves the artifact, reports live scalars and makes the
+result; the others get a folder of their own that is thrown away. The task's lease and its commit stay with the caller.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from orchestrator.execute import CRASH_RETRIES, Assignment, Attempt, attempt, describe_crash
+from orchestrator.stages.stage import OnStep
+from orchestrator.store import Store
+
+START_TIMEOUT_S = (
+    600  # ours: how long started workers may take to import torch; Ray Train's 60 is short for a busy machine
+)
+CONSEQUENCE_S = (
+    10.0  # ours: five of Ray Train's looks at its workers, so that it sees the cause before what follows from it
+)
+
+
+class WorkerError(Exception):
+    """The stage failed in a worker; it carries what became of it, and makes Ray Train end the other workers."""
+
+    def __init__(self, failed: Attempt) -> None:
+        super().__init__(failed)
+        self.failed = failed
+
+
+def attempt_in_workers(assignment: Assignment, store: Store, on_step: OnStep) -> Attempt:
+    """Run a task's stage in as many workers as its training asks for; wait until the cluster has room for all of them.
+
+    A worker that dies ends the others. All are started again then, `CRASH_RETRIES` times, and go on from the resume point.
+
+    Args:
+        assignment: the task.
+        store: on a disk that every worker sees.
+        on_step: takes live scalars of the first worker; it is pickled to it.
+
+    Returns:
+        What the first worker made, or the failure that ended them all.
+    """
+    from ray.train import WorkerGroupError
+
+    trainer = _build_trainer(assignment, store, on_step)
+    cause = ""
+    for _ in range(CRASH_RETRIES + 1):
+        try:
+            made: Attempt = trainer.fit().return_value
+            return made
+        except WorkerGroupError as error:
+            failures = [error.worker_failures[rank] for rank in sorted(error.worker_failures)]
+            if failures and all(isinstance(failure, WorkerError) for failure in failures):
+                return find_cause([failure.failed for failure in failures])
+            crash = next((f for f in failures if not isinstance(f, WorkerError)), error)
+            cause = str(getattr(crash, "health_check_failure", crash)).strip().splitlines()[0]
+    return describe_crash(f"a worker died {CRASH_RETRIES + 1} times ({cause})")
+
+
+def _build_trainer(assignment: Assignment, store: Store, on_step: OnStep) -> Any:
+    os.environ.setdefault("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", str(START_TIMEOUT_S))
+    os.environ["RAY_CHDIR_TO_TRIAL_DIR"] = "0"  # paths in settings are relative to where the sweep was started
+    from ray.train import RunConfig, ScalingConfig
+    from ray.train.torch import TorchTrainer
+
+    task = assignment.task
+    wanted = task.resources
+    each: dict[str, float] = {"CPU": wanted.cpus}
+    if wanted.gpus:
+        each["GPU"] = wanted.gpus
+    if wanted.memory_gb:
+        each["memory"] = int(wanted.memory_gb * 2**30)
+    return TorchTrainer(
+        _work,
+        train_loop_config={"assignment": assignment, "store": store, "on_step": on_step},
+        scaling_config=ScalingConfig(num_workers=task.workers, use_gpu=wanted.gpus > 0, resources_per_worker=each),
+        run_config=RunConfig(name=f"workers-{uuid.uuid4().hex}", storage_path=str(store.scratch(task.key).absolute())),
+    )
+
+
+def _work(config: Mapping[str, Any]) -> Attempt | None:
+    """Run the stage in one worker; return what it made in the first and nothing in the others."""
+    from adapt.training.distributed import get_rank
+
+    assignment, store, on_step = config["assignment"], config["store"], config["on_step"]
+    if get_rank() == 0:
+        made = attempt(assignment, store, on_step)
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            made = attempt(replace(assignment, folder=Path(folder)), store, _ignore)
+    if made.failure is not None:
+        if is_consequence(made):
+            time.sleep(CONSEQUENCE_S)
+        raise WorkerError(made)
+    return made if get_rank() == 0 else None
+
+
+def _ignore(step: int, values: Mapping[str, float]) -> None:
+    pass
+
+
+def is_consequence(failed: Attempt) -> bool:
+    """Say whether a worker failed because another one had: the connection between them was gone."""
+    text = failed.failure.message.lower() if failed.failure is not None else ""
+    return any(word in text for word in ("gloo", "nccl", "connection closed by peer", "connection reset by peer"))
+
+
+def find_cause(failed: list[Attempt]) -> Attempt:
+    """Return the failure that the others follow from: the first that is no consequence, or the first."""
+    return next((made for made in failed if not is_consequence(made)), failed[0])

@@ -1,0 +1,80 @@
+"""What self-training counts between two reports, against hand-worked cases."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from adapt.openmmlab import PixelData, SegDataSample
+from adapt.uda.monitor import Monitor
+
+
+def make_sample(label: torch.Tensor | None = None, **metainfo: Any) -> SegDataSample:
+    sample = SegDataSample(metainfo=metainfo)
+    if label is not None:
+        sample.gt_sem_seg = PixelData(data=label[None])
+    return sample
+
+
+def test_counts_draws_since_the_last_reading() -> None:
+    monitor = Monitor(["road", "car", "bus"])
+    monitor.count_draws([make_sample(rare_class=1), make_sample(rare_class=1)])
+    monitor.count_draws([make_sample(rare_class=2)])
+
+    assert monitor.read() == {"rcs_draws/road": 0.0, "rcs_draws/car": 2.0, "rcs_draws/bus": 1.0}
+    assert monitor.read() == {}
+
+
+def test_uniform_draws_are_not_counted() -> None:
+    monitor = Monitor(["road"])
+    monitor.count_draws([make_sample()])
+
+    assert monitor.read() == {}
+
+
+def test_scores_pseudo_labels_over_batches() -> None:
+    monitor = Monitor(["a", "b", "c", "d"])
+    pseudo = torch.tensor([[[0, 0, 1, 1], [2, 2, 0, 1]]])
+    label = torch.tensor([[0, 1, 1, 255], [2, 2, 2, 1]])
+    for _ in range(2):
+        monitor.score_pseudo_labels(pseudo, [make_sample(label)])
+
+    values = monitor.read()
+
+    # a: 1 of {0,0 | 0,1 | 1,2}; b: 2 of 3; c: 2 of 3; d is in neither; the ignored pixel counts nowhere.
+    assert values["pseudo_iou/a"] == pytest.approx(1 / 3)
+    assert values["pseudo_iou/b"] == pytest.approx(2 / 3)
+    assert values["pseudo_iou/c"] == pytest.approx(2 / 3)
+    assert values["pseudo_miou"] == pytest.approx(5 / 9)
+    assert "pseudo_iou/d" not in values
+    assert monitor.read() == {}
+
+
+def test_without_labels_nothing_is_scored() -> None:
+    monitor = Monitor(["a"])
+    monitor.score_pseudo_labels(torch.zeros(1, 2, 2, dtype=torch.int64), [make_sample()])
+
+    assert monitor.read() == {}
+
+
+def test_keeps_one_example_and_only_when_asked() -> None:
+    monitor = Monitor(["a"])
+    image, label, weight = torch.rand(2, 3, 4, 4), torch.zeros(2, 4, 4, dtype=torch.int64), torch.rand(2, 4, 4)
+
+    def offer() -> None:
+        monitor.keep_example(
+            source=image, source_label=label, target=image, pseudo_label=label, mixed=image, mixed_label=label,
+            weight=weight,
+        )  # fmt: skip
+
+    offer()
+    assert monitor.example is None
+    monitor.wants_example = True
+    offer()
+
+    assert monitor.example is not None
+    assert torch.equal(monitor.example.mixed, image[0])
+    assert torch.equal(monitor.example.weight, weight[0])
+    assert not monitor.wants_example
