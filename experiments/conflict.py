@@ -85,6 +85,12 @@ def _list_self_training(
             f"the detail crop {list(parts.detail_crop)} does not fit into the training crop {list(crop)}. "
             "Lower it, or enlarge `training.augment.crop`.",
         )
+    if parts is not None and (width % parts.offset_multiple or height % parts.offset_multiple):
+        yield Conflict(
+            ("training", "augment", "crop"),
+            f"two resolutions need a crop in multiples of multi_resolution.offset_multiple, {parts.offset_multiple}, got "
+            f"{list(crop)}.",
+        )
     if method.feature_distance is not None:
         yield from _list_feature_distance(method.feature_distance, model, class_count)
 

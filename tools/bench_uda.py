@@ -88,7 +88,7 @@ def bench_step(config: str, crop: int, device: torch.device, settings: TrainSett
 
         def run_reference() -> None:
             with torch.no_grad(), wrapper.optim_context(model):
-                wanted = model.reference(images)[-1]
+                wanted = model.reference_backbone(images)[-1]
                 own = features[-1].detach()
                 mask = make_thing_mask(label, tuple(own.shape[2:]), METHOD.feature_distance.classes, 0.75)
                 compute_feature_distance(own, wanted, mask)

@@ -11,6 +11,7 @@ import fcntl
 import hashlib
 import logging
 import os
+import re
 import struct
 import time
 import zlib
@@ -31,6 +32,7 @@ VERSION = 1
 _HEADER = struct.Struct("<8s3II")  # magic, height, width, channels, CRC-32 of the pixels
 _MAGIC = b"segshift"
 _SUFFIX = ".pixels"
+_OWN_NAME = re.compile(r"[0-9a-f]{64}\.pixels|\.[0-9a-f]{64}\.pixels\..*\.partial")  # an entry, a draft of one
 _GATE = ".gate"
 _SIZE_FILE = ".bytes"
 # After an eviction an eighth is free, so that a full cache is not walked through at every new entry; ours.
@@ -153,6 +155,8 @@ class ImageCache:
         entries: list[tuple[float, int, Path]] = []
         now = time.time()
         for path in self.folder.glob("??/*"):
+            if not _OWN_NAME.fullmatch(path.name):  # the folder may hold what is not ours
+                continue
             with contextlib.suppress(OSError):  # another process may have replaced a draft
                 found = path.stat()
                 age = now - found.st_mtime

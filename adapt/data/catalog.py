@@ -204,8 +204,14 @@ def find_type(name: str) -> DatasetType:
         Its description.
 
     Raises:
-        SpecError: There is none of that name; the text lists those there are.
+        SpecError: There is none of that name; the text lists those there are. A `folder` cannot be described by its name.
     """
+    if name == FOLDER_TYPE:
+        raise SpecError(
+            f"'{FOLDER_TYPE}' is a data set of your own: only the file of an experiment says what it holds. It is read as it "
+            "is, so there is nothing to prepare. Describe it under `datasets` (docs/data.md, 'Your own data'); "
+            "`segshift plan FILE` then names folders and files that are missing."
+        )
     if name not in DATASET_TYPES:
         raise SpecError(_explain("data set type", name, TYPE_NAMES))
     return DATASET_TYPES[name]

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from adapt.errors import SpecError
 
 BUCKET_BYTES = 25 * 2**20
-"""Gradients are sent in pieces of this size, that of torch's DistributedDataParallel: few calls, little extra memory."""
+"""Gradients are sent in pieces of this size, that of torch's DistributedDataParallel: few calls that overlap."""
 
 
 def get_rank() -> int:

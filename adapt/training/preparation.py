@@ -15,13 +15,13 @@ from adapt.training.settings import TrainSettings
 
 @contextmanager
 def prepare_network(model: nn.Module, settings: TrainSettings, device: torch.device) -> Iterator[None]:
-    """Move a network to its device and train it there as the settings say; leave it plain but on the device.
+    """Move a network to its device and train it there as the settings say; leave it plain, but on the device.
 
     Inside the `with` block backbones are compiled and weights lie in channels_last order if the settings say so, and with
     several workers batch norms see all their images. Names and parameters stay the same throughout.
 
     Args:
-        model: Changed in place; everything in it that is called `backbone`, a teacher's too, is a backbone.
+        model: Changed in place; everything in it whose name ends in `backbone`, a teacher's too, is one.
         settings: The run.
         device: What to train on.
     """
@@ -46,7 +46,7 @@ def prepare_network(model: nn.Module, settings: TrainSettings, device: torch.dev
 
 
 def find_backbones(model: nn.Module) -> list[nn.Module]:
-    """List the modules called `backbone`, each once, without those inside another one.
+    """List the modules whose name ends in `backbone`, each once, without those inside another one.
 
     Args:
         model: A segmentor, or a model around segmentors.
@@ -55,4 +55,6 @@ def find_backbones(model: nn.Module) -> list[nn.Module]:
         The modules in the model's order.
     """
     paths = [(name.split("."), module) for name, module in model.named_modules()]
-    return [module for path, module in paths if path[-1] == "backbone" and path.count("backbone") == 1]
+    return [
+        m for path, m in paths if [part.endswith("backbone") for part in path] == [False] * (len(path) - 1) + [True]
+    ]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from adapt.data.class_statistics import read_class_statistics
@@ -73,7 +74,7 @@ class DomainPairDataset(Dataset[dict[str, Any]]):
         sample["data_samples"].set_metainfo({"rare_class": train_id})
         return sample
 
-    def _list_counts(self) -> Any:
+    def _list_counts(self) -> NDArray[np.int64]:
         """Return the class pixels (N, K) of the source's labels in its own order."""
         root = Path(self.source.data_root)
         statistics = read_class_statistics(root, len(self.source.metainfo["classes"]))

@@ -25,7 +25,7 @@ class StepDraws:
         class_orders: (N, 256) int64 for each image the order in which classes are chosen.
         strong: Strong augmentation of the mixed images, or None.
         masked_strong: The same for the masked images.
-        keep: (N, 1, H, W) bool, False where a masked image is masked, or None.
+        keep: (N, 1, h, w) bool, the blocks of the masked images that stay, or None.
         source_box, mix_box, masked_box: Detail crops of the three passes, or None.
     """
 

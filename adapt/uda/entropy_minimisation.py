@@ -59,8 +59,8 @@ class EntropyMinimisation(BaseModel):
         return self.student(inputs, data_samples, mode)
 
     def read_monitor(self) -> dict[str, float]:
-        """Read and empty what was counted since the last reading; see `Monitor`."""
-        return self.monitor.read()
+        """Read and empty what all workers counted since the last reading; see `Monitor`."""
+        return self.monitor.read(self.data_preprocessor.device)
 
     def train_step(self, data: dict[str, Any], optim_wrapper: Any) -> dict[str, Tensor]:
         """Do one training step on a batch of pairs.

@@ -21,7 +21,7 @@ def make_thing_mask(label: Tensor, size: tuple[int, int], classes: Sequence[int]
 
     The pixel in row y lies in the cell row floor(y * h / H), so each pixel lies in one cell, and cells are equal squares
     where the label's size is a multiple of the features'. Counting labels in 256 bins a cell gives what average-pooling
-    their one-hot code gives, without a float for each pixel and class. Of equally common labels the smallest decides.
+    their one-hot code gives, without a float for each pixel and class. Of equally common labels any may decide.
 
     Args:
         label: (N, H, W) int64 in [0, 255].

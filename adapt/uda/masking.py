@@ -12,9 +12,6 @@ def draw_block_mask(
 ) -> NDArray[np.bool_]:
     """Draw which square blocks of each image stay: those whose U(0, 1) is larger than the ratio.
 
-    Blocks begin at the top left corner; those at the right and the bottom border are cut off where the size is not a
-    multiple of the block.
-
     Args:
         generator: Advanced by N * ceil(H / block) * ceil(W / block) numbers.
         count: Images N.
@@ -23,21 +20,25 @@ def draw_block_mask(
         ratio: Expected share of hidden blocks.
 
     Returns:
-        (N, 1, H, W) bool, True where a pixel stays.
+        (N, 1, ceil(H / block), ceil(W / block)) bool, True where a block stays.
     """
     height, width = size
-    keep = generator.random((count, 1, -(-height // block), -(-width // block))) > ratio
-    return keep.repeat(block, axis=2).repeat(block, axis=3)[:, :, :height, :width]
+    return generator.random((count, 1, -(-height // block), -(-width // block))) > ratio
 
 
-def mask_blocks(images: Tensor, keep: Tensor) -> Tensor:
+def mask_blocks(images: Tensor, keep: Tensor, block: int) -> Tensor:
     """Hide blocks of normalised images: their pixels become 0, the mean colour.
+
+    Blocks begin at the top left corner; those at the right and the bottom border are cut off where the size is not a
+    multiple of the block.
 
     Args:
         images: (N, C, H, W) float, normalised; not changed.
-        keep: (N, 1, H, W) bool on the same device, of `draw_block_mask`.
+        keep: (N, 1, h, w) bool on the same device, of `draw_block_mask`.
+        block: Side of a block in pixels.
 
     Returns:
         As `images`.
     """
-    return images * keep
+    pixels = keep.repeat_interleave(block, dim=2).repeat_interleave(block, dim=3)
+    return images * pixels[:, :, : images.shape[2], : images.shape[3]]

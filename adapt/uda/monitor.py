@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from adapt.training.distributed import sum_over_workers
+
 IGNORE_LABEL = 255
 
 
@@ -32,7 +34,7 @@ class Example:
 
 
 class Monitor:
-    """Counts between two reports, without a device sync until it is read.
+    """Counts between two reports, without a device sync or a word between workers until it is read.
 
     Attributes:
         wants_example: Set before a step to have its first pair kept.
@@ -71,8 +73,13 @@ class Monitor:
             self.example = Example(**{name: batch[0].detach().clone() for name, batch in images.items()})
             self.wants_example = False
 
-    def read(self) -> dict[str, float]:
-        """Read what was counted since the last reading, and start anew.
+    def read(self, device: torch.device | None = None) -> dict[str, float]:
+        """Read what all workers counted since the last reading, and start anew; all of them must call this.
+
+        What a worker counts depends on the settings alone, so either all of them bring a count or none.
+
+        Args:
+            device: Where tensors that workers exchange must lie: that of the model. None is the CPU.
 
         Returns:
             `rcs_draws/CLASS`, the number of samples drawn for each class (classes never drawn since then are 0 once any was);
@@ -80,9 +87,11 @@ class Monitor:
         """
         values: dict[str, float] = {}
         if self._draws:
-            values |= {f"rcs_draws/{name}": float(self._draws.get(i, 0)) for i, name in enumerate(self._classes)}
+            own = torch.tensor([self._draws.get(index, 0) for index in range(len(self._classes))], device=device)
+            drawn = sum_over_workers(own).tolist()
+            values |= {f"rcs_draws/{name}": float(count) for name, count in zip(self._classes, drawn, strict=True)}
         if self._confusion is not None:
-            counts = self._confusion.double().cpu()
+            counts = sum_over_workers(self._confusion).double().cpu()
             union = counts.sum(0) + counts.sum(1) - counts.diagonal()
             present = union > 0
             scores = (counts.diagonal() / union.clamp(min=1)).tolist()

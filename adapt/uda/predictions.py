@@ -38,8 +38,9 @@ class Prediction:
         return pixels if self.region is None else pixels[:, self.region[0], self.region[1]]
 
     def enlarge(self, size: torch.Size) -> Tensor:
-        """Resize the logits to (H, W), bilinearly."""
-        return functional.interpolate(self.logits, size=size, mode="bilinear", align_corners=self.head.align_corners)
+        """Resize the logits to (H, W), bilinearly, in float32 whatever the network computes in: labels depend on it."""
+        logits = self.logits.float()
+        return functional.interpolate(logits, size=size, mode="bilinear", align_corners=self.head.align_corners)
 
 
 def run_network(network: nn.Module, images: Tensor, box: Box | None) -> tuple[list[Tensor], list[Prediction]]:

@@ -36,10 +36,10 @@ from adapt.uda.ema import compute_ema_alpha, update_teacher
 from adapt.uda.feature_distance import compute_feature_distance, make_thing_mask
 from adapt.uda.masking import mask_blocks
 from adapt.uda.monitor import Monitor
-from adapt.uda.predictions import compute_pseudo_loss, compute_supervised_loss, predict_labels_from, run_network
+from adapt.uda.predictions import Box, compute_pseudo_loss, compute_supervised_loss, predict_labels_from, run_network
 from adapt.uda.pseudo_label import make_pseudo_labels, weigh_pixels
-from adapt.uda.settings import SelfTrainingSettings, UdaSettings
-from adapt.uda.strong_augment import augment_strongly
+from adapt.uda.settings import FeatureDistanceSettings, SelfTrainingSettings, UdaSettings
+from adapt.uda.strong_augment import StrongDraws, augment_strongly
 
 
 @MODELS.register_module()
@@ -75,7 +75,7 @@ class SelfTraining(BaseModel):
         self.student = built
         self.teacher = copy.deepcopy(built).requires_grad_(False)
         # The first backbone, frozen, for the feature distance.
-        self.reference = (
+        self.reference_backbone = (
             copy.deepcopy(built.backbone).requires_grad_(False) if settings.feature_distance is not None else None
         )
         self.timer = StepTimer()
@@ -92,12 +92,23 @@ class SelfTraining(BaseModel):
         return tuple(names)
 
     def init_weights(self) -> None:
-        """Initialise the student where that is still to be done, and copy it to the teacher and the reference."""
+        """Initialise the student where that is still to be done, and copy it to the teacher and the reference.
+
+        Raises:
+            SpecError: The feature distance refers to ImageNet, and the student's config names no pretrained weights.
+        """
         if not self.student.is_init:
+            distance = self.settings.feature_distance
+            if distance is not None and distance.reference == "imagenet" and not _is_pretrained(self.student):
+                raise SpecError(
+                    "The feature distance keeps the backbone near its ImageNet features, but neither the student nor its "
+                    "backbone has `init_cfg=dict(type='Pretrained', checkpoint=...)`. Add it, or give the settings "
+                    "`feature_distance=None` (none) or `feature_distance=dict(reference='start')`."
+                )
             self.student.init_weights()
         self.teacher.load_state_dict(self.student.state_dict())
-        if self.reference is not None:
-            self.reference.load_state_dict(self.student.backbone.state_dict())
+        if self.reference_backbone is not None:
+            self.reference_backbone.load_state_dict(self.student.backbone.state_dict())
 
     def get_extra_state(self) -> Tensor:
         """Save the count of iterations with the weights: a run that goes on must not start its teacher anew."""
@@ -113,8 +124,8 @@ class SelfTraining(BaseModel):
         for module in self.teacher.modules():
             if isinstance(module, (_DropoutNd, DropPath)):
                 module.eval()
-        if self.reference is not None:
-            self.reference.eval()
+        if self.reference_backbone is not None:
+            self.reference_backbone.eval()
         return self
 
     def forward(self, inputs: Tensor, data_samples: Any = None, mode: str = "tensor") -> Any:
@@ -122,8 +133,8 @@ class SelfTraining(BaseModel):
         return self.student(inputs, data_samples, mode)
 
     def read_monitor(self) -> dict[str, float]:
-        """Read and empty what was counted since the last reading; see `Monitor`."""
-        return self.monitor.read()
+        """Read and empty what all workers counted since the last reading; see `Monitor`."""
+        return self.monitor.read(self.data_preprocessor.device)
 
     def train_step(self, data: dict[str, Any], optim_wrapper: Any) -> dict[str, Tensor]:
         """Do one training step on a batch of pairs.
@@ -154,94 +165,90 @@ class SelfTraining(BaseModel):
 
         losses = self._learn_source(source["inputs"], source_label, draws, optim_wrapper)
 
-        with self.timer.measure("teacher"), torch.no_grad():
-            with optim_wrapper.optim_context(self):
-                logits = predict_labels_from(self.teacher, target["inputs"])
-            pseudo_label, share = make_pseudo_labels(logits, settings.pseudo_threshold)
-            q = mean_over_workers(share)
-            pseudo_weight = weigh_pixels(
-                q, tuple(pseudo_label.shape), settings.ignore_top, settings.ignore_bottom, _stack_valid(target)
-            )
-
+        pseudo_label, pseudo_weight, q = self._label_target(target, optim_wrapper)
+        image, label, weight = target["inputs"], pseudo_label, pseudo_weight
         with self.timer.measure("student"):
-            image, label, weight = target["inputs"], pseudo_label, pseudo_weight
             if settings.mix == "class_mix":
                 present = any_over_workers(find_present(source_label))
                 # A draw of classes for every image, all from the classes of the whole batch.
-                mask = torch.stack(
-                    [
-                        make_mask(one, choose_classes(present, order))
-                        for one, order in zip(source_label, draws.class_orders, strict=True)
-                    ]
-                )
+                chosen = [choose_classes(present, order) for order in draws.class_orders]
+                mask = torch.stack([make_mask(*pair) for pair in zip(source_label, chosen, strict=True)])  # (N, H, W)
                 image = mix(mask[:, None], source["inputs"], image)
                 label = mix(mask, source_label, label)
                 weight = mix(mask, torch.ones_like(weight), weight)
             image = self._augment(image, draws.strong)
-            with optim_wrapper.optim_context(self):
-                predictions = run_network(self.student, image, draws.mix_box)[1]
-                losses["mix_loss"] = compute_pseudo_loss(predictions, label, weight)
-            optim_wrapper.backward(losses["mix_loss"])
+            losses["mix_loss"] = self._learn_pseudo(image, label, weight, 1.0, draws.mix_box, optim_wrapper)
 
         self.monitor.count_draws(source["data_samples"])
         self.monitor.score_pseudo_labels(pseudo_label, target["data_samples"])
         self.monitor.keep_example(
-            source=source["inputs"], source_label=source_label, target=target["inputs"], pseudo_label=pseudo_label,
-            mixed=image, mixed_label=label, weight=weight,
-        )  # fmt: skip
+            source=source["inputs"],
+            source_label=source_label,
+            target=target["inputs"],
+            pseudo_label=pseudo_label,
+            mixed=image,
+            mixed_label=label,
+            weight=weight,
+        )
 
-        if settings.masked_consistency is not None and draws.keep is not None:
+        masks = settings.masked_consistency
+        if masks is not None and draws.keep is not None:
             with self.timer.measure("student"):
-                masked = mask_blocks(self._augment(target["inputs"], draws.masked_strong), draws.keep)
-                with optim_wrapper.optim_context(self):
-                    predictions = run_network(self.student, masked, draws.masked_box)[1]
-                    loss = compute_pseudo_loss(predictions, pseudo_label, pseudo_weight)
-                losses["masked_loss"] = settings.masked_consistency.weight * loss
-                optim_wrapper.backward(losses["masked_loss"])
+                image = mask_blocks(self._augment(target["inputs"], draws.masked_strong), draws.keep, masks.block)
+                losses["masked_loss"] = self._learn_pseudo(
+                    image, pseudo_label, pseudo_weight, masks.weight, draws.masked_box, optim_wrapper
+                )
 
         with self.timer.measure("student"):
             optim_wrapper.step()
         if part == parts - 1:
             self.iteration += 1
-        total = torch.stack([value.detach() for name, value in losses.items() if name.endswith("loss")]).sum()
-        scalars = {"q": q, "ema_alpha": torch.tensor(alpha, dtype=torch.float64)}
-        return {"loss": total, **{name: value.detach() for name, value in losses.items()}, **scalars}
+        total = torch.stack([value for name, value in losses.items() if name.endswith("loss")]).sum()
+        return {"loss": total, **losses, "q": q, "ema_alpha": torch.tensor(alpha, dtype=torch.float64)}
 
     def _learn_source(self, images: Tensor, label: Tensor, draws: StepDraws, optim_wrapper: Any) -> dict[str, Tensor]:
         """Learn from source labels and keep near the reference's features, in one backward pass."""
         with self.timer.measure("student"), optim_wrapper.optim_context(self):
             features, predictions = run_network(self.student, images, draws.source_box)
-            losses = {"source_loss": compute_supervised_loss(predictions, label)}
-        if self.settings.feature_distance is not None:
+            loss = compute_supervised_loss(predictions, label)
+        losses = {"source_loss": loss.detach()}
+        distance, reference = self.settings.feature_distance, self.reference_backbone
+        if distance is not None and reference is not None:
             with self.timer.measure("feature_distance"):
-                losses |= self._measure_feature_distance(images, label, features, optim_wrapper)
+                with torch.no_grad(), optim_wrapper.optim_context(self):
+                    seen = self.student.shrink(images) if isinstance(self.student, MultiResolution) else images
+                    wanted = reference(seen)
+                extra, measured = _measure_feature_distance(features, wanted, label, distance)
+            loss = loss + extra
+            losses |= measured
         with self.timer.measure("student"):
-            optim_wrapper.backward(sum(value for name, value in losses.items() if name.endswith("loss")))
+            optim_wrapper.backward(loss)
         return losses
 
-    def _measure_feature_distance(
-        self, images: Tensor, label: Tensor, features: Sequence[Tensor], optim_wrapper: Any
-    ) -> dict[str, Tensor]:
-        settings = self.settings.feature_distance
-        if settings is None or self.reference is None:
-            raise ValueError("the feature distance is switched off")
-        if isinstance(self.student, MultiResolution):
-            images = self.student.shrink(images)
-        with torch.no_grad(), optim_wrapper.optim_context(self):
-            wanted = self.reference(images)[settings.stage]
-        own = features[settings.stage]
-        mask = make_thing_mask(label, tuple(own.shape[2:]), settings.classes, settings.min_ratio)
-        total, count = compute_feature_distance(own.float(), wanted.float(), mask)
-        joint = sum_over_workers(count)
-        # Gradients are averaged over the workers, the distance is a mean over the cells of all of them.
-        loss = settings.weight * total * count_workers() / joint.clamp(min=1)
-        return {
-            "feature_distance_loss": loss,
-            "feature_distance_share": count / mask.numel(),
-            "feature_distance_empty": (joint == 0).float(),
-        }
+    @torch.no_grad()
+    def _label_target(self, target: dict[str, Any], optim_wrapper: Any) -> tuple[Tensor, Tensor, Tensor]:
+        """Have the teacher label target images: (N, H, W) labels, their weights, and q of all workers' images."""
+        settings = self.settings
+        with self.timer.measure("teacher"):
+            with optim_wrapper.optim_context(self):
+                logits = predict_labels_from(self.teacher, target["inputs"])
+            label, share = make_pseudo_labels(logits, settings.pseudo_threshold)
+            q = mean_over_workers(share)
+            weight = weigh_pixels(
+                q, tuple(label.shape), settings.ignore_top, settings.ignore_bottom, _stack_valid(target)
+            )
+        return label, weight, q
 
-    def _augment(self, images: Tensor, strong: Any) -> Tensor:
+    def _learn_pseudo(
+        self, images: Tensor, label: Tensor, weight: Tensor, factor: float, box: Box | None, optim_wrapper: Any
+    ) -> Tensor:
+        """Learn from labels with a weight for every pixel; return the loss, `factor` in it."""
+        with optim_wrapper.optim_context(self):
+            loss = factor * compute_pseudo_loss(run_network(self.student, images, box)[1], label, weight)
+        optim_wrapper.backward(loss)
+        return loss.detach()
+
+    def _augment(self, images: Tensor, strong: StrongDraws | None) -> Tensor:
         if strong is None:
             return images
         preprocessor: Any = self.data_preprocessor
@@ -256,6 +263,36 @@ def _read_settings(settings: SelfTrainingSettings | Mapping[str, Any]) -> SelfTr
     if not isinstance(read, SelfTrainingSettings):
         raise SpecError(f"The method '{read.name}' is no self-training: its segmentor is EntropyMinimisation.")
     return read
+
+
+def _measure_feature_distance(
+    features: Sequence[Tensor], wanted: Sequence[Tensor], label: Tensor, settings: FeatureDistanceSettings
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Compute the loss and what is reported of it."""
+    try:
+        own, reference = features[settings.stage], wanted[settings.stage]
+    except IndexError as error:
+        raise SpecError(
+            f"method.feature_distance.stage is {settings.stage}, but the backbone has {len(features)} outputs: write "
+            f"{-len(features)} to {len(features) - 1}, or -1 for the last."
+        ) from error
+    mask = make_thing_mask(label, tuple(own.shape[2:]), settings.classes, settings.min_ratio)
+    total, count = compute_feature_distance(own, reference, mask)
+    joint = sum_over_workers(count)
+    # Gradients are averaged over the workers, the distance is a mean over the cells of all of them.
+    loss = settings.weight * total * count_workers() / joint.clamp(min=1)
+    return loss, {
+        "feature_distance_loss": loss.detach(),
+        "feature_distance_share": count / mask.numel(),
+        "feature_distance_empty": (joint == 0).float(),
+    }
+
+
+def _is_pretrained(student: Any) -> bool:
+    """Tell whether the config of a segmentor, or of its backbone, names weights to start from."""
+    configs = [getattr(part, "init_cfg", None) for part in (student, student.backbone)]
+    flat = [one for config in configs for one in (config if isinstance(config, list) else [config])]
+    return any(one is not None and one.get("type") == "Pretrained" for one in flat)
 
 
 def _stack_valid(target: dict[str, Any]) -> Tensor | None:

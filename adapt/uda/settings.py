@@ -5,7 +5,7 @@ A method's name chooses its defaults; every part can be changed or left out, so 
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, model_validator
 
@@ -13,6 +13,11 @@ from adapt.settings import Settings
 
 THING_CLASSES = (6, 7, 11, 12, 13, 14, 15, 16, 17, 18)
 """Train ids of the Cityscapes classes that DAFormer's feature distance counts as things."""
+
+# What crops of 1024 instead of 512 change: lhoyer/HRDA's margins and `min_crop_ratio` 2.0 * 3000, lhoyer/MIC's blocks.
+HRDA_MARGINS = (30, 240, 30, 30)
+HRDA_MIN_CROP_PIXELS = 6000
+HRDA_BLOCK = 64
 
 SUPERVISED_METHODS = ("source_only", "oracle")
 """What a user may look for among the methods: both are supervised, that is `train` stages (on the source, the target)."""
@@ -169,16 +174,32 @@ class HrdaSettings(_DaformerDefaults):
     """HRDA (ECCV 2022): DAFormer on two resolutions; crops are twice as large, hence `min_crop_pixels` 2.0 * 3000."""
 
     name: Literal["hrda"] = "hrda"
-    rare_class: RareClassSettings | None = RareClassSettings(min_crop_pixels=6000)
+    rare_class: RareClassSettings | None = RareClassSettings(min_crop_pixels=HRDA_MIN_CROP_PIXELS)
     multi_resolution: MultiResolutionSettings | None = MultiResolutionSettings()
-    image_margins: tuple[int, int, int, int] = (30, 240, 30, 30)
+    image_margins: tuple[int, int, int, int] = HRDA_MARGINS
 
 
 class MicSettings(_DaformerDefaults):
-    """MIC (CVPR 2023): masked image consistency over DAFormer; over HRDA where `multi_resolution` is given."""
+    """MIC (CVPR 2023): masked image consistency over DAFormer; over HRDA, with its defaults, where `multi_resolution` is given."""
 
     name: Literal["mic"] = "mic"
     masked_consistency: MaskedConsistencySettings | None = MaskedConsistencySettings()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default_to_hrda(cls, raw: Any) -> Any:
+        """Fill in what HRDA's larger crops change, where it is not given."""
+        if not isinstance(raw, dict) or raw.get("multi_resolution") is None:
+            return raw
+        filled = {"image_margins": HRDA_MARGINS, **raw}
+        for part, key, value in (
+            ("rare_class", "min_crop_pixels", HRDA_MIN_CROP_PIXELS),
+            ("masked_consistency", "block", HRDA_BLOCK),
+        ):
+            given = filled.get(part, {})
+            if isinstance(given, dict):
+                filled[part] = {key: value, **given}
+        return filled
 
 
 class MinEntSettings(Settings):

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from adapt.data.catalog import DATASET_TYPES
+from adapt.data.catalog import DATASET_TYPES, TYPE_NAMES
 from orchestrator.cli.options import add_command
 
 EXAMPLES = """\
@@ -32,7 +32,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         action = actions.add_parser(name, help=text, description=text)
         if name != "miniature":
             action.add_argument(
-                "type", choices=sorted(DATASET_TYPES), metavar="TYPE", help=", ".join(sorted(DATASET_TYPES))
+                "type", choices=sorted(TYPE_NAMES), metavar="TYPE", help=", ".join(sorted(DATASET_TYPES))
             )
         action.add_argument("--root", type=Path, required=True, metavar="DIR", help="the data set's own folder")
         action.add_argument(

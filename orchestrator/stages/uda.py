@@ -29,7 +29,7 @@ def run(task: Task, context: StageContext) -> StageResult:
     config = configure_network(resolve_config(bound.settings, len(classes)), settings.method)
     counts = None
     if settings.method.rare_class is not None:
-        counts = load_or_count(source_frames, source, source_root).counts
+        counts = load_or_count(source_frames, source, source_root, context.threads).counts
     scores_labels = getattr(settings.method, "score_pseudo_labels", False)
     model = train_uda(
         config,

@@ -1,8 +1,11 @@
-"""A toy world for training: coloured tiles in CamVid's layout, and a network of a few hundred weights."""
+"""A toy world for training: coloured tiles in CamVid's layout, a network of a few hundred weights, and two workers."""
 
 from __future__ import annotations
 
 import copy
+import pickle
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -72,3 +75,17 @@ def _write_frame(root: Path, name: str, colors: np.ndarray, generator: np.random
     cv2.imwrite(str(root / f"{name}.png"), image[..., ::-1])
     cv2.imwrite(str(root / f"{name}_label.png"), label)  # 11 is CamVid's void
     return Frame(name=name, image=root / f"{name}.png", label=root / f"{name}_label.png")
+
+
+@pytest.fixture(scope="session")
+def run_two_workers() -> Callable[[str, Path, Any], list[Any]]:
+    """Call the function `work(rank, folder, inputs)` of a file in two processes over gloo; give what each returned."""
+    return _run_two_workers
+
+
+def _run_two_workers(script: str, folder: Path, inputs: Any) -> list[Any]:
+    (folder / "inputs.pkl").write_bytes(pickle.dumps(inputs))
+    command = [sys.executable, str(Path(__file__).with_name("two_workers.py")), script, str(folder)]
+    ran = subprocess.run(command, stderr=subprocess.PIPE, text=True, timeout=240, check=False)
+    assert ran.returncode == 0, ran.stderr
+    return [pickle.loads((folder / f"result-{rank}.pkl").read_bytes()) for rank in range(2)]

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from adapt.errors import SpecError
 from experiments.graph import Graph
 
 Expand = Callable[..., Graph]
@@ -156,3 +157,12 @@ def test_a_method_without_a_name_is_daformer(expand_text: Expand) -> None:
     )
     assert named.key == unnamed.key != without.key
     assert without.settings.method.name == "daformer"
+
+
+def test_two_resolutions_need_a_crop_in_multiples(expand_text: Expand) -> None:
+    text = edit(TEXT, ("crop: [64, 48]}\n      precision", "crop: [68, 48]}\n      precision"))
+
+    with pytest.raises(
+        SpecError, match=r"stages\.adapted\.training\.augment\.crop: two resolutions need .* 8, got \[68, 48\]"
+    ):
+        expand_text(text)

@@ -211,11 +211,26 @@ def test_what_a_killed_process_left_is_removed_with_time(tmp_path: Path) -> None
     cache = ImageCache(tmp_path / "cache", 4 * size)
     folder = tmp_path / "cache" / "ab"
     folder.mkdir(parents=True)
-    old, young = write(folder / ".x.pixels.1.partial", bytes(9)), write(folder / ".x.pixels.2.partial", bytes(9))
+    old, young = (write(folder / f".{'ab' * 32}.pixels.{index}.partial", bytes(9)) for index in (1, 2))
     os.utime(old, (1000, 1000))
     cache.fetch((write(tmp_path / "x", b"x"),), "r", Maker(tmp_path / "x"))
     assert not old.exists()
     assert young.exists()
+
+
+def test_files_of_others_stay(tmp_path: Path) -> None:
+    size = HEADER + 60
+    cache = ImageCache(tmp_path / "cache", 2 * size)
+    thesis = tmp_path / "cache" / "ab" / "thesis.txt"
+    thesis.parent.mkdir(parents=True)
+    thesis.write_text("mine")
+    os.utime(thesis, (0, 0))
+    for index in range(5):
+        make = Maker(write(tmp_path / f"{index}.png", bytes([index])))
+        cache.fetch((make.file,), "r", make)
+
+    assert thesis.read_text() == "mine"
+    assert len(list_entries(cache.folder)) <= 2
 
 
 def test_a_folder_that_cannot_be_used_is_said_once(

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import copy
-import pickle
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,7 +43,12 @@ class Group:
 
 
 @pytest.fixture(scope="module")
-def group(tmp_path_factory: pytest.TempPathFactory, write_toy_frame: Callable[..., Frame], toy_config: Any) -> Group:
+def group(
+    tmp_path_factory: pytest.TempPathFactory,
+    write_toy_frame: Callable[..., Frame],
+    toy_config: Any,
+    run_two_workers: Callable[..., list[Any]],
+) -> Group:
     """Run `two_workers.py`: one start of two processes serves all tests here."""
     folder = tmp_path_factory.mktemp("workers")
     generator = np.random.default_rng(7)
@@ -62,13 +64,7 @@ def group(tmp_path_factory: pytest.TempPathFactory, write_toy_frame: Callable[..
         "images": 3 * torch.randn((5, 3, 4, 6), generator=torch_generator) + 40,
         "weights": torch.randn((5, 3, 4, 6), generator=torch_generator),
     }
-    (folder / "inputs.pkl").write_bytes(pickle.dumps(inputs))
-    script = str(Path(__file__).with_name("two_workers.py"))
-    ran = subprocess.run(
-        [sys.executable, script, str(folder)], stderr=subprocess.PIPE, text=True, timeout=240, check=False
-    )
-    assert ran.returncode == 0, ran.stderr
-    return Group(folder, inputs, [pickle.loads((folder / f"result-{rank}.pkl").read_bytes()) for rank in range(2)])
+    return Group(folder, inputs, run_two_workers(str(Path(__file__).with_name("two_workers.py")), folder, inputs))
 
 
 def assert_equal_states(first: dict[str, Tensor], second: dict[str, Tensor]) -> None:

@@ -1,10 +1,7 @@
-"""Two worker processes over gloo, started by `test_distributed.py`: python two_workers.py FOLDER."""
+"""What each of the two workers of `test_distributed.py` does."""
 
 from __future__ import annotations
 
-import multiprocessing
-import pickle
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -152,31 +149,10 @@ def try_errors(folder: Path) -> dict[str, Any]:
     }
 
 
-def work(rank: int, folder: Path) -> None:
-    dist.init_process_group("gloo", init_method=f"file://{folder}/init", rank=rank, world_size=2)
-    inputs = pickle.loads((folder / "inputs.pkl").read_bytes())
-    results = {
+def work(rank: int, folder: Path, inputs: dict[str, Any]) -> dict[str, Any]:
+    return {
         "training": try_training(folder, inputs),
         "errors": try_errors(folder),
         "batch_norm": try_batch_norm(rank, inputs["images"], inputs["weights"]),
         "collectives": try_collectives(rank),
     }
-    (folder / f"result-{rank}.pkl").write_bytes(pickle.dumps(results))
-    dist.destroy_process_group()
-
-
-def main() -> None:
-    """Fork: half of the time goes into imports, which are made once."""
-    torch.set_num_threads(1)
-    torch.optim.SGD([torch.zeros(1)])  # imports torch._dynamo
-    context = multiprocessing.get_context("fork")
-    workers = [context.Process(target=work, args=(rank, Path(sys.argv[1])), daemon=True) for rank in range(2)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-    sys.exit(any(worker.exitcode for worker in workers))
-
-
-if __name__ == "__main__":
-    main()

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from adapt.openmmlab import PixelData, SegDataSample
+from adapt.uda import monitor as monitor_module
 from adapt.uda.monitor import Monitor
 
 
@@ -57,6 +58,34 @@ def test_without_labels_nothing_is_scored() -> None:
     monitor.score_pseudo_labels(torch.zeros(1, 2, 2, dtype=torch.int64), [make_sample()])
 
     assert monitor.read() == {}
+
+
+def test_sums_over_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Two workers that counted the same.
+    monkeypatch.setattr(monitor_module, "sum_over_workers", lambda counts: 2 * counts)
+    monitor = Monitor(["a", "b"])
+    monitor.count_draws([make_sample(rare_class=1)])
+    monitor.score_pseudo_labels(torch.tensor([[[0, 1]]]), [make_sample(torch.tensor([[0, 0]]))])
+
+    assert monitor.read() == {
+        "rcs_draws/a": 0.0, "rcs_draws/b": 2.0, "pseudo_iou/a": 0.5, "pseudo_iou/b": 0.0, "pseudo_miou": 0.25,
+    }  # fmt: skip
+
+
+def test_counts_are_exchanged_where_the_model_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    # NCCL takes no tensors that lie elsewhere; "meta" stands in for a GPU.
+    devices: list[str] = []
+
+    def note(counts: torch.Tensor) -> torch.Tensor:
+        devices.append(counts.device.type)
+        return torch.zeros(counts.shape)
+
+    monkeypatch.setattr(monitor_module, "sum_over_workers", note)
+    monitor = Monitor(["a", "b"])
+    monitor.count_draws([make_sample(rare_class=1)])
+    monitor.read(torch.device("meta"))
+
+    assert devices == ["meta"]
 
 
 def test_keeps_one_example_and_only_when_asked() -> None:

@@ -14,8 +14,9 @@ from adapt.errors import SpecError
 from adapt.networks.multi_resolution_config import wrap_multi_resolution
 from adapt.openmmlab import MODELS, DefaultScope, DropPath, pseudo_collate
 from adapt.openmmlab.model import build_model
+from adapt.training.preparation import find_backbones
 from adapt.training.sample import LabelledDataset
-from adapt.training.settings import AugmentSettings
+from adapt.training.settings import AugmentSettings, Precision
 from adapt.training.step import StepWrapper
 from adapt.uda.draws import draw_step
 from adapt.uda.pairs import DomainPairs, UnlabelledTarget
@@ -170,7 +171,9 @@ def test_three_steps_equal_steps_written_by_hand(model_config: dict[str, Any], p
         assert draws.keep is not None
         mix_loss = get_pseudo_loss(augment_strongly(mixed, draws.strong, mean, std), mixed_label, mixed_weight)
         mix_loss.backward()
-        masked = augment_strongly(targets, draws.masked_strong, mean, std) * draws.keep
+        masked = augment_strongly(targets, draws.masked_strong, mean, std) * draws.keep.repeat_interleave(
+            8, 2
+        ).repeat_interleave(8, 3)
         masked_loss = 0.5 * get_pseudo_loss(masked, pseudo_label, pseudo_weight)
         masked_loss.backward()
         optimizer.step()
@@ -258,9 +261,9 @@ def test_reference_is_frozen_and_stays_what_the_student_began_with(
     for t in range(2):
         model.train_step(get_batch(pairs, t), wrapper)
 
-    assert all(torch.equal(value, before[name]) for name, value in model.reference.state_dict().items())
-    assert not any(module.training for module in model.reference.modules())
-    assert not torch.equal(next(model.student.backbone.parameters()), next(model.reference.parameters()))
+    assert all(torch.equal(value, before[name]) for name, value in model.reference_backbone.state_dict().items())
+    assert not any(module.training for module in model.reference_backbone.modules())
+    assert not torch.equal(next(model.student.backbone.parameters()), next(model.reference_backbone.parameters()))
 
 
 def test_no_mixing_learns_from_the_target_alone(model_config: dict[str, Any], pairs: DomainPairs) -> None:
@@ -367,6 +370,58 @@ def test_head_without_one_map_of_logits_is_refused(model_config: dict[str, Any])
 
     with pytest.raises(SpecError, match="FCNHead does not give one map of logits"):
         run_network(model.student, torch.randn(2, 3, 24, 48), None)
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_half_precision_labels_and_losses_stay_float32(
+    model_config: dict[str, Any], pairs: DomainPairs, precision: Precision
+) -> None:
+    parts = MultiResolutionSettings(detail_crop=(24, 16), attention_channels=8, window=None)
+    model = make_model(
+        wrap_multi_resolution(model_config, parts),
+        multi_resolution=parts,
+        feature_distance={"reference": "start", "classes": tuple(range(11))},
+        masked_consistency={"block": 8},
+    )
+    wrapper = StepWrapper(torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-3), precision)
+
+    steps = [model.train_step(get_batch(pairs, t), wrapper) for t in range(2)]
+
+    for step in steps:
+        assert {value.dtype for name, value in step.items() if name != "ema_alpha"} == {torch.float32}
+        assert all(torch.isfinite(value) for value in step.values())
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        prediction = run_network(model.student, torch.randn(2, 3, 24, 48), (0, 8))[1][0]
+        logits = prediction.enlarge((24, 48))
+    # Resized in float32, not rounded to the 8 bits of bfloat16's mantissa again.
+    wanted = torch.nn.functional.interpolate(
+        prediction.logits.detach().double(), size=(24, 48), mode="bilinear", align_corners=False
+    )
+    torch.testing.assert_close(logits.double(), wanted, rtol=1e-5, atol=1e-5)
+
+
+def test_all_backbones_are_compiled_together(model_config: dict[str, Any]) -> None:
+    model = make_model(model_config, feature_distance={"reference": "start"})
+
+    assert find_backbones(model) == [model.student.backbone, model.teacher.backbone, model.reference_backbone]
+
+
+def test_stage_that_the_backbone_lacks_is_refused(model_config: dict[str, Any], pairs: DomainPairs) -> None:
+    model = make_model(model_config, feature_distance={"reference": "start", "stage": 7})
+
+    with pytest.raises(SpecError, match=r"feature_distance\.stage is 7, but the backbone has 3 outputs"):
+        model.train_step(get_batch(pairs, 0), make_optimizer(model))
+
+
+def test_plain_config_without_pretrained_weights_has_no_imagenet_distance(model_config: dict[str, Any]) -> None:
+    for key in ("num_channels", "num_blocks", "dilations", "reductions"):
+        model_config["backbone"][key] = tuple(model_config["backbone"][key])
+    with DefaultScope.overwrite_default_scope("mmseg"):
+        model = MODELS.build({"type": "SelfTraining", "student": model_config, "settings": {}})
+
+    with pytest.raises(SpecError, match="Pretrained"):
+        model.init_weights()
 
 
 def test_plain_config_builds_it(model_config: dict[str, Any]) -> None:

@@ -57,7 +57,18 @@ def test_mic_goes_on_either() -> None:
     assert alone.masked_consistency.model_dump() == {"block": 32, "ratio": 0.7, "weight": 1.0}
     assert alone.multi_resolution is None
     assert over_hrda.multi_resolution.detail_crop == (512, 512)
-    assert over_hrda.masked_consistency is not None
+    assert over_hrda.masked_consistency.model_dump() == {"block": 64, "ratio": 0.7, "weight": 1.0}
+    assert (over_hrda.image_margins, over_hrda.rare_class.min_crop_pixels) == ((30, 240, 30, 30), 6000)
+
+
+def test_mic_over_hrda_keeps_what_is_given() -> None:
+    given = {"rare_class": None, "masked_consistency": {"block": 6}, "image_margins": [0, 0, 0, 0]}
+
+    settings = read({"name": "mic", "multi_resolution": {}, **given})
+
+    assert (settings.rare_class, settings.masked_consistency.block) == (None, 6)
+    assert settings.image_margins == (0, 0, 0, 0)
+    assert read(settings.model_dump(mode="json")) == settings
 
 
 def test_minent_weighs_entropy_as_the_paper() -> None:

@@ -50,6 +50,16 @@ def test_a_folder_that_is_no_data_set(segshift, tmp_path: Path) -> None:
     assert str(tmp_path) in outcome.err
 
 
+@pytest.mark.parametrize("action", ["prepare", "check"])
+def test_a_folder_of_ones_own_needs_neither(segshift, tmp_path: Path, action: str) -> None:
+    outcome = segshift("data", action, "folder", "--root", tmp_path, "--workers", "1")
+    assert outcome.code == 2
+    assert outcome.err.startswith("segshift: 'folder' is a data set of your own")
+    assert "nothing to prepare" in outcome.err
+    assert "`segshift plan FILE` then names" in outcome.err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_unknown_type_is_refused(segshift, tmp_path: Path) -> None:
     outcome = segshift("data", "check", "kitti", "--root", tmp_path)
     assert outcome.code == 2
