@@ -129,7 +129,7 @@ def test_weights_and_gradients_are_those_of_one_process(
     first, second, one = workers[0][name], workers[1][name], joined[name]
     assert first.state.keys() == one.state.keys()
     networks = {key.partition(".")[0] for key in one.state}
-    assert networks >= ({"student"} if name == "minent" else {"student", "teacher", "reference"})
+    assert networks >= ({"student"} if name == "minent" else {"student", "teacher", "reference_backbone"})
     for key, tensor in one.state.items():
         torch.testing.assert_close(first.state[key], tensor, rtol=1e-5, atol=1e-6, msg=lambda text, key=key: key + text)
     assert first.gradients.keys() == one.gradients.keys()
@@ -166,5 +166,5 @@ def test_the_runs_compared_do_something(joined: dict[str, Run], name: str) -> No
     students = {
         key: tensor for key, tensor in state.items() if key.startswith("student.backbone.") and tensor.ndim == 4
     }
-    for old, new in (("student.", "teacher."), ("student.backbone.", "reference.")):
+    for old, new in (("student.", "teacher."), ("student.backbone.", "reference_backbone.")):
         assert any(not torch.allclose(t, state[key.replace(old, new, 1)], atol=1e-3) for key, t in students.items())
