@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
 import re
@@ -13,10 +12,10 @@ from typing import Any, Protocol
 from adapt.data.catalog import describe_dataset
 from adapt.data.size import Size
 from adapt.errors import SpecError
-from adapt.training.settings import PRACTICAL_SETTINGS, TrainSettings
 from corruptions.protocol import protocol
 from experiments.conflict import find_supervised_method, list_conflicts
 from experiments.explain import unknown, validate
+from experiments.identity import identify
 from experiments.load import LoadedExperiment
 from experiments.matrix import Point, fill_in, list_points, list_used_axes
 from experiments.schema import (
@@ -34,8 +33,6 @@ from experiments.schema import (
 )
 from experiments.task import BoundDataset, BoundModel, Task, compute_key
 
-_LATER_SETTINGS = ("accumulate", "workers", "precision", "compile", "channels_last")  # of training: younger than keys
-STREAM_BACKEND = "quick"  # the protocol whose backend corrupts the domains of a stream
 _REFERENCE = re.compile(r"\$\{([A-Za-z][A-Za-z0-9_]*)\.([A-Za-z][A-Za-z0-9_]*)\}")
 
 
@@ -240,7 +237,7 @@ class _Expansion:
         if isinstance(settings, TrainStage | UdaStage) and settings.training.augment.crop is not None:
             self.check_crop(stage, datasets, settings.training.augment.crop)
         kind = body["kind"]
-        key = compute_key(kind, STAGE_VERSIONS[kind], _identify(settings, datasets, model))
+        key = compute_key(kind, STAGE_VERSIONS[kind], identify(settings, datasets, model))
         self.check_classes(stage, key, settings, datasets, model, inputs)
         if isinstance(settings, TrainStage | UdaStage) and model is not None:
             self.check_conflicts(stage, settings, model, len(self.classes[key]))
@@ -388,52 +385,6 @@ def _list_unlabelled(settings: StageSettings) -> set[str]:
     if not isinstance(settings, UdaStage) or getattr(settings.method, "score_pseudo_labels", False):
         return set()
     return {settings.target} - {settings.source}
-
-
-def _identify(
-    settings: StageSettings, datasets: Mapping[str, BoundDataset], model: BoundModel | None
-) -> dict[str, Any]:
-    """Return all that a task's result depends on, free of the names that the experiment gave to data and models.
-
-    The domains of a stream keep their names: its scores are reported under them.
-    """
-    named = {"label", "resources", "expected_seconds", "kind", "model", "dataset", "source", "target"}
-    identity = settings.model_dump(mode="json", exclude=named)
-    if isinstance(settings, TrainStage | UdaStage):
-        identity["training"] = _identify_training(settings.training)
-    bound = {name: [d.settings.model_dump(mode="json"), d.fingerprint] for name, d in datasets.items()}
-    identity["datasets"] = bound if isinstance(settings, StreamStage) else list(bound.values())
-    if isinstance(settings, BenchmarkStage):
-        identity["corruptions"] = _describe_corruptions(settings.protocol)
-    elif isinstance(settings, StreamStage) and any(domain.corruption for domain in settings.stream.domains):
-        identity["corruptions"] = _describe_corruptions(STREAM_BACKEND)[1:]
-    if model is not None:
-        identity["model"] = [
-            model.settings.overrides,
-            model.config_sha256,
-            model.weights_sha256,
-            model.settings.weights_of,
-        ]
-    return identity
-
-
-def _identify_training(settings: TrainSettings) -> dict[str, Any]:
-    """Return what a training run's result depends on.
-
-    Settings that came later than keys did are left out at their defaults: they change nothing there, so neither may the key.
-    """
-    identity = settings.model_dump(mode="json", exclude=PRACTICAL_SETTINGS)
-    for name in _LATER_SETTINGS:
-        if identity[name] == TrainSettings.model_fields[name].default:
-            del identity[name]
-    return identity
-
-
-@functools.cache
-def _describe_corruptions(name: str) -> list[Any]:
-    """Return what decides the pixels of a protocol: its cells, its backend and the version of that."""
-    found = protocol(name)
-    return [found.cells, found.backend, found.version]
 
 
 def _hashable(point: Mapping[str, Any], axes: tuple[str, ...]) -> str:

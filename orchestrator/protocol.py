@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from corruptions.protocol import protocol as find_protocol
-from experiments.graph import STREAM_BACKEND
+from experiments.identity import STREAM_BACKEND
 from experiments.schema import BenchmarkStage, EvaluateStage, StreamStage
 from experiments.task import Task
 

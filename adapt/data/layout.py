@@ -84,7 +84,7 @@ def list_frames(settings: DatasetSettings, root: Path, require_labels: bool = Tr
     if unpaired:
         raise PrerequisiteError(
             f"{_name_files(unpaired)} in '{root}' {_is_are(unpaired)} without counterpart (an image without its label, "
-            f"or a label without its image). Unpack the data set again, or remove the files that are too many."
+            f"or a label without its image). Add what is missing (unpack a published data set again), or remove the rest."
         )
     if unconverted:
         raise PrerequisiteError(

@@ -55,9 +55,13 @@ def read_label(frame: Frame, settings: DatasetSettings) -> NDArray[np.uint8]:
         PrerequisiteError: The frame has no label, or the file is missing, cut short or no label.
     """
     if frame.label is None:
+        remedy = (
+            "Add it below the data set's `labels`."
+            if settings.type == "folder"
+            else f"Choose a split with labels, or prepare them: segshift data prepare {settings.type} --root DIR"
+        )
         raise PrerequisiteError(
-            f"The frame '{frame.name}' ('{frame.image}') has no label, but a label is needed here. Choose a split with "
-            f"labels, or prepare them: segshift data prepare {settings.type} --root DIR"
+            f"The frame '{frame.name}' ('{frame.image}') has no label, but a label is needed here. {remedy}"
         )
     return read_train_ids(frame.label, describe_dataset(settings))
 

@@ -276,6 +276,8 @@ def _name_table(task: Task) -> str:
 
 def _name_dataset(task: Task, name: str) -> str:
     dataset = task.datasets[name].settings
+    if dataset.type == "folder":  # a data set of the user's own: its type says nothing
+        return name
     split = dataset.split if isinstance(dataset.split, str) else "+".join(dataset.split)
     subset = f" ({', '.join(dataset.subset)})" if dataset.subset else ""
     return f"{dataset.type} {split}{subset}"

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from experiments.graph import Graph, _describe_corruptions, expand
+from experiments.graph import Graph, expand
+from experiments.identity import describe_corruptions
 from experiments.load import load_experiment
 from experiments.schema import STAGE_VERSIONS
 from experiments.task import BoundDataset, BoundModel
@@ -635,10 +636,10 @@ stages:
   clean: {kind: evaluate, model: net, dataset: test}
 """
     before = {task.stage: key for key, task in expand_text(text).tasks.items()}
-    _describe_corruptions.cache_clear()
+    describe_corruptions.cache_clear()
     monkeypatch.setattr("importlib.metadata.version", lambda name: "9.9.9")
     after = {task.stage: key for key, task in expand_text(text).tasks.items()}
-    _describe_corruptions.cache_clear()
+    describe_corruptions.cache_clear()
     assert before["grid"] != after["grid"]
     assert before["clean"] == after["clean"]
 

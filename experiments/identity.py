@@ -1,0 +1,67 @@
+"""What makes two tasks the same: all that a result depends on, and nothing else."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+from adapt.training.settings import PRACTICAL_SETTINGS, TrainSettings
+from corruptions.protocol import protocol
+from experiments.schema import BenchmarkStage, StageSettings, StreamStage, TrainStage, UdaStage
+from experiments.task import BoundDataset, BoundModel
+
+STREAM_BACKEND = "quick"  # the protocol whose backend corrupts the domains of a stream
+_LATER_SETTINGS = ("accumulate", "workers", "precision", "compile", "channels_last")  # of training: younger than keys
+
+
+def identify(settings: StageSettings, datasets: Mapping[str, BoundDataset], model: BoundModel | None) -> dict[str, Any]:
+    """Return all that a task's result depends on, free of the names that the experiment gave to data and models.
+
+    The domains of a stream keep their names: its scores are reported under them.
+
+    Args:
+        settings: The stage, filled in.
+        datasets: The data sets it uses, by name, in the stage's order.
+        model: The model it uses, or None.
+
+    Returns:
+        JSON-able data for `compute_key`.
+    """
+    named = {"label", "resources", "expected_seconds", "kind", "model", "dataset", "source", "target"}
+    identity = settings.model_dump(mode="json", exclude=named)
+    if isinstance(settings, TrainStage | UdaStage):
+        identity["training"] = _identify_training(settings.training)
+    bound = {name: [d.settings.model_dump(mode="json"), d.fingerprint] for name, d in datasets.items()}
+    identity["datasets"] = bound if isinstance(settings, StreamStage) else list(bound.values())
+    if isinstance(settings, BenchmarkStage):
+        identity["corruptions"] = describe_corruptions(settings.protocol)
+    elif isinstance(settings, StreamStage) and any(domain.corruption for domain in settings.stream.domains):
+        identity["corruptions"] = describe_corruptions(STREAM_BACKEND)[1:]
+    if model is not None:
+        identity["model"] = [
+            model.settings.overrides,
+            model.config_sha256,
+            model.weights_sha256,
+            model.settings.weights_of,
+        ]
+    return identity
+
+
+def _identify_training(settings: TrainSettings) -> dict[str, Any]:
+    """Return what a training run's result depends on.
+
+    Settings that came later than keys did are left out at their defaults: they change nothing there, so neither may the key.
+    """
+    identity = settings.model_dump(mode="json", exclude=PRACTICAL_SETTINGS)
+    for name in _LATER_SETTINGS:
+        if identity[name] == TrainSettings.model_fields[name].default:
+            del identity[name]
+    return identity
+
+
+@functools.cache
+def describe_corruptions(name: str) -> list[Any]:
+    """Return what decides the pixels of a protocol: its cells, its backend and the version of that."""
+    found = protocol(name)
+    return [found.cells, found.backend, found.version]
