@@ -70,11 +70,8 @@ def bench_step(config: str, crop: int, device: torch.device, settings: TrainSett
     batch: Any = Batch({"source": make_domain(2, crop), "target": make_domain(2, crop)})
     if device.type == "cuda":
         batch = batch.pin_memory()
-    wrapper = StepWrapper(
-        torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-6),
-        settings.precision, device=device,
-    )  # fmt: skip
     with prepare_network(model, settings, device):
+        wrapper = StepWrapper(build_optimizer(model, settings.optimizer), settings.precision, device=device)
         data = model.data_preprocessor(batch["source"], training=True)
         images = data["inputs"]
         label = torch.stack([sample.gt_sem_seg.data[0] for sample in data["data_samples"]])
@@ -175,7 +172,7 @@ def bench_loading(config: str, crop: int, device: torch.device, precision: str, 
 def bench_cpu() -> None:
     """Measure a small DAFormer on one core."""
     device = runtime.configure(1, 0, 0)
-    bench_step("daformer_mit-b0", 256, device, TrainSettings(), repeats=7)
+    bench_step("daformer_mit-b0", 256, device, TrainSettings(), repeats=5)
     bench_loading("daformer_mit-b0", 256, device, "fp32", iterations=8, workers=0)
 
 
