@@ -26,7 +26,7 @@ help:  ## list the targets
 setup: $(STAMP)  ## make .venv with everything (OPS=1: build full mmcv too)
 	@$(if $(OPS),PYTHON="$(BIN)/python" bash tools/build_mmcv.sh)
 	@echo
-	@echo "Ready. Next:   make sweep EXP=gta2cityscapes     (about 5 minutes on 2 cores, no data needed)"
+	@echo "Ready. Next:   make sweep EXP=gta2cityscapes     (about 4 minutes on 2 cores, no data needed)"
 	@echo "Then:          make mlflow | make test | $(BIN)/segshift --help"
 
 $(STAMP): pyproject.toml constraints.txt tools/install.sh
