@@ -213,8 +213,9 @@ def save_artifact(folder: str | Path, config: Mapping[str, Any], model: nn.Modul
     write_atomically(folder / MODEL_FILE, text)
     weights = {key: value.detach().cpu() for key, value in model.state_dict().items()}
     content = {"meta": {"classes": list(classes)}, "state_dict": weights}
-    with replace_atomically(folder / WEIGHTS_FILE) as draft:
-        torch.save(content, draft)
+    # To an open file: torch writes the name of a path, here a draft's random one, into the archive.
+    with replace_atomically(folder / WEIGHTS_FILE) as draft, draft.open("wb") as file:
+        torch.save(content, file)
 
 
 def load_artifact(folder: str | Path) -> tuple[nn.Module, tuple[str, ...]]:

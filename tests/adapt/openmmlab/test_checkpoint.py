@@ -8,7 +8,7 @@ import pathlib
 import pickle
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pytest
@@ -271,8 +271,8 @@ def test_failed_save_leaves_the_old_artifact(tmp_path: Path, monkeypatch: pytest
     save_artifact(tmp_path, config, model, "abcd")
     old = (tmp_path / "checkpoint.pth").read_bytes()
 
-    def fail(_content: Any, path: Path) -> None:
-        path.write_bytes(b"half")
+    def fail(_content: Any, file: BinaryIO) -> None:
+        file.write(b"half")
         raise OSError("disk full")
 
     monkeypatch.setattr(torch, "save", fail)
@@ -308,3 +308,14 @@ def test_backbone_alone_takes_its_weights_and_leaves_the_rest(tmp_path: Path, pr
     torch.save(weights, tmp_path / "short.pth")
     with pytest.raises(PrerequisiteError, match="the backbone of EncoderDecoder: 1 missing"):
         load_weights(target, tmp_path / "short.pth", part="backbone")
+
+
+def test_equal_networks_are_equal_files(tmp_path: Path) -> None:
+    config = resolve_config(SMALL, 4)
+    for folder, seed in (("a", 1), ("b", 1), ("c", 2)):
+        save_artifact(tmp_path / folder, config, build_model(config, seed), "abcd")
+
+    first, second, other = ((tmp_path / folder / "checkpoint.pth").read_bytes() for folder in "abc")
+
+    assert first == second
+    assert first != other
