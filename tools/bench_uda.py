@@ -1,6 +1,6 @@
 """`make bench` and `make bench-gpu`: what a training step of DAFormer costs, beside its parts measured alone in the same run.
 
-python tools/bench_uda.py      on the CPU: MiT-B0, crops of 256, one thread
+python tools/bench_uda.py      on the CPU: MiT-B0, crops of 128, one thread
 python tools/bench_uda.py gpu  on a GPU: the paper's configuration (MiT-B5, crops of 512, 2 + 2 images) in every precision
 """
 
@@ -116,7 +116,7 @@ def bench_step(config: str, crop: int, device: torch.device, settings: TrainSett
     memory = f", peak {torch.cuda.max_memory_allocated() / 2**30:.1f} GB" if device.type == "cuda" else ""
     print(
         f"DAFormer step ({config}, {crop}x{crop}, 2 + 2, {flags}): {medians['step']:.3f} s; two student passes "
-        f"{medians['student']:.3f}, teacher {medians['teacher']:.3f} distance {medians['distance']:.3f}: {parts:.3f} s; "
+        f"{medians['student']:.3f}, teacher {medians['teacher']:.3f}, distance {medians['distance']:.3f}: {parts:.3f} s; "
         f"ratio {statistics.median(ratios):.3f} [{min(ratios):.3f} .. {max(ratios):.3f}, n={repeats}], target 1.08{memory}",
         flush=True,
     )  # fmt: skip
@@ -172,8 +172,8 @@ def bench_loading(config: str, crop: int, device: torch.device, precision: str, 
 def bench_cpu() -> None:
     """Measure a small DAFormer on one core."""
     device = runtime.configure(1, 0, 0)
-    bench_step("daformer_mit-b0", 256, device, TrainSettings(), repeats=5)
-    bench_loading("daformer_mit-b0", 256, device, "fp32", iterations=8, workers=0)
+    bench_step("daformer_mit-b0", 128, device, TrainSettings(), repeats=5)
+    bench_loading("daformer_mit-b0", 128, device, "fp32", iterations=8, workers=0)
 
 
 def bench_gpu() -> None:
