@@ -16,7 +16,8 @@ from adapt.data.settings import AnyDatasetSettings
 from adapt.model import ModelSettings
 from adapt.settings import Settings
 from adapt.training.settings import TrainSettings
-from adapt.tta.settings import MethodSettings, ResetSettings, SourceSettings, StreamSettings
+from adapt.tta.settings import MethodSettings, SourceSettings
+from adapt.tta.stream_settings import ResetSettings, StreamSettings
 from adapt.uda.settings import DaformerSettings, UdaSettings
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]

@@ -12,11 +12,9 @@ Protocol: one pass per frame, which is the scored prediction; there is nothing t
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
-from adapt.errors import SpecError
-from adapt.tta.batch_statistics import count_batch_norms, use_batch_statistics
+from adapt.tta.batch_norm import require_batch_norm, use_batch_statistics
 from adapt.tta.method import Method, Outcome
 from adapt.tta.parameters import freeze
 from adapt.tta.settings import BnStatsSettings
@@ -26,7 +24,6 @@ class BnStats(Method[BnStatsSettings]):
     """Predicts with batch statistics in BatchNorm and everything else in eval mode."""
 
     updates = "nothing"
-    batch_norm = "batch"
 
     def collect_parameters(self) -> dict[str, nn.Parameter]:
         """Return nothing: no parameter is updated."""
@@ -38,16 +35,11 @@ class BnStats(Method[BnStatsSettings]):
         Raises:
             SpecError: if the model has no BatchNorm layer.
         """
-        if count_batch_norms(self.model) == 0:
-            raise SpecError(
-                f"The method `bn_stats` replaces the statistics of BatchNorm layers, but {type(self.model).__name__} "
-                "has none (LayerNorm and GroupNorm have no source statistics), so it would equal `source`. Choose "
-                "`source`, a method that updates parameters, such as `tent`, or a model with BatchNorm."
-            )
+        require_batch_norm(self.model, self.settings.name)
+        self.batch_norm = "batch"
         freeze(self.model)
         use_batch_statistics(self.model)
 
     def predict_and_adapt(self, images: Tensor) -> Outcome:
         """Predict (B, K, h, w) logits from (B, 3, H, W) images."""
-        with torch.no_grad():
-            return Outcome(self.forward(images))
+        return Outcome(self.predict(images))

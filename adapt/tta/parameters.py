@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Mapping
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import nn
 
 from adapt.errors import SpecError
+from adapt.tta.batch_norm import use_batch_statistics, use_source_statistics
 
 NORM_LAYERS = (nn.modules.batchnorm._BatchNorm, nn.LayerNorm, nn.GroupNorm, nn.modules.instancenorm._InstanceNorm)
 
@@ -53,9 +55,27 @@ def freeze(model: nn.Module, except_for: Mapping[str, nn.Parameter] | None = Non
     model.requires_grad_(False)
     for parameter in (except_for or {}).values():
         parameter.requires_grad_(True)
-    for layer in model.modules():
-        if isinstance(layer, nn.modules.batchnorm._BatchNorm):
-            layer.track_running_stats = layer.running_mean is not None
+    use_source_statistics(model)
+
+
+def freeze_but_norms(model: nn.Module, batch_norm: Literal["batch", "source"]) -> dict[str, nn.Parameter]:
+    """Freeze a model but for the affine parameters of its normalisation layers, and choose BatchNorm's statistics.
+
+    Args:
+        model: the network, changed in place.
+        batch_norm: whose statistics BatchNorm uses from now on: the test batch's or the source's.
+
+    Returns:
+        What stays trainable, see `collect_norm_parameters`.
+
+    Raises:
+        SpecError: if the model has no such parameters.
+    """
+    parameters = collect_norm_parameters(model)
+    freeze(model, except_for=parameters)
+    if batch_norm == "batch":
+        use_batch_statistics(model)
+    return parameters
 
 
 def build_optimizer(
@@ -75,3 +95,11 @@ def build_optimizer(
     if name == "adam":
         return torch.optim.Adam(parameters, lr=lr, betas=(0.9, 0.999), weight_decay=0.0)
     return torch.optim.SGD(parameters, lr=lr, momentum=momentum, weight_decay=0.0)
+
+
+def copy_optimizer(optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
+    """Return a second optimiser over the same parameters, with a copy of the first one's settings and state."""
+    kind: type[Any] = type(optimizer)
+    twin: torch.optim.Optimizer = kind([{"params": group["params"]} for group in optimizer.param_groups])
+    twin.load_state_dict(copy.deepcopy(optimizer.state_dict()))
+    return twin

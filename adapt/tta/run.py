@@ -16,8 +16,8 @@ from torch.nn.functional import interpolate
 from adapt.errors import TaskError
 from adapt.scores.confusion import count_confusion
 from adapt.tta.method import Method, Outcome
-from adapt.tta.settings import ResetSettings
 from adapt.tta.stream import Step
+from adapt.tta.stream_settings import ResetSettings
 
 Load = Callable[[Step], tuple[Tensor, NDArray[np.uint8]]]
 """A step to its batch of one image, (1, 3, H, W) as the model takes it, and its label, (h, w) ids, 255 ignored."""

@@ -9,7 +9,6 @@ Protocol: one pass per frame, which is the scored prediction; there is nothing t
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 from adapt.tta.method import Method, Outcome
@@ -21,7 +20,6 @@ class Source(Method[SourceSettings]):
     """Predicts in eval mode and updates nothing."""
 
     updates = "nothing"
-    batch_norm = "source"
 
     def collect_parameters(self) -> dict[str, nn.Parameter]:
         """Return nothing: no parameter is updated."""
@@ -29,9 +27,9 @@ class Source(Method[SourceSettings]):
 
     def configure(self) -> None:
         """Freeze the model in eval mode."""
+        self.batch_norm = "source"
         freeze(self.model)
 
     def predict_and_adapt(self, images: Tensor) -> Outcome:
         """Predict (B, K, h, w) logits from (B, 3, H, W) images."""
-        with torch.no_grad():
-            return Outcome(self.forward(images))
+        return Outcome(self.predict(images))

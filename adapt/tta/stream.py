@@ -13,7 +13,7 @@ from adapt.data.layout import Frame
 from adapt.data.reading import read_frame
 from adapt.data.settings import DatasetSettings
 from adapt.errors import SpecError
-from adapt.tta.settings import DomainSettings, StreamSettings
+from adapt.tta.stream_settings import DomainSettings, StreamSettings
 from corruptions.apply import corrupt
 from corruptions.seeding import derive_seed
 

@@ -16,30 +16,16 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from adapt.tta.batch_statistics import use_batch_statistics
+from adapt.tta.entropy import mean_entropy
 from adapt.tta.method import Method, Outcome, check_finite_loss
-from adapt.tta.parameters import build_optimizer, collect_norm_parameters, freeze
+from adapt.tta.parameters import build_optimizer, collect_norm_parameters, freeze_but_norms
 from adapt.tta.settings import TentSettings
-
-
-def mean_entropy(logits: Tensor) -> Tensor:
-    """Average the entropy of the softmax over all pixels; gradients flow through both the weights and the logarithm.
-
-    Args:
-        logits: (B, K, H, W).
-
-    Returns:
-        A scalar in [0, ln K], in nats.
-    """
-    log_probability = logits.log_softmax(dim=1)
-    return -(log_probability.exp() * log_probability).sum(dim=1).mean()
 
 
 class Tent(Method[TentSettings]):
     """Predicts with batch statistics and takes one step down the mean entropy."""
 
     updates = "weight and bias of BatchNorm, LayerNorm, GroupNorm and InstanceNorm"
-    batch_norm = "batch"
     optimizer: torch.optim.Optimizer
 
     def collect_parameters(self) -> dict[str, nn.Parameter]:
@@ -47,24 +33,23 @@ class Tent(Method[TentSettings]):
         return collect_norm_parameters(self.model)
 
     def configure(self) -> None:
-        """Freeze all but the affine parameters, turn BatchNorm to batch statistics and build the optimiser.
+        """Freeze all but the affine parameters, choose the statistics of BatchNorm and build the optimiser.
 
         Raises:
             SpecError: if the model has no normalisation layer with affine parameters.
         """
-        parameters = self.collect_parameters()
-        freeze(self.model, except_for=parameters)
-        use_batch_statistics(self.model)
         settings = self.settings
+        self.batch_norm = settings.batch_norm
+        parameters = freeze_but_norms(self.model, settings.batch_norm)
         self.optimizer = build_optimizer(settings.optimizer, parameters.values(), settings.lr, settings.momentum)
 
     def predict_and_adapt(self, images: Tensor) -> Outcome:
         """Predict (B, K, h, w) logits from (B, 3, H, W) images, then take one step on their mean entropy.
 
         Raises:
-            TaskError: if the entropy is not finite.
+            NotFiniteError: if the entropy is not finite.
         """
-        logits = self.forward(images)
+        logits = self.forward(self.model, images)
         loss = mean_entropy(logits)
         value = check_finite_loss(loss)
         self.optimizer.zero_grad()

@@ -32,7 +32,7 @@ def run(task: Task, context: StageContext) -> StageResult:
     manifest = build_manifest(settings.stream, frames)
     (context.folder / MANIFEST_FILE).write_text(json.dumps([step.to_json() for step in manifest]))
     indexed = index_frames(frames)
-    method = build_method(settings.method, model, lambda images: forward_logits(model, images), len(classes))
+    method = build_method(settings.method, model, forward_logits, len(classes))
 
     def load(step: Step) -> tuple[torch.Tensor, np.ndarray]:
         image, label = load_step(step, indexed, datasets)

@@ -17,7 +17,6 @@ class Shrink(Method[Settings]):
     """Shrinks the convolution by a factor drawn from its own generator, and keeps a moving average."""
 
     updates = "all"
-    batch_norm = "source"
 
     def collect_parameters(self) -> dict[str, nn.Parameter]:
         return dict(self.model.named_parameters())
@@ -35,7 +34,7 @@ class Shrink(Method[Settings]):
 
     def predict_and_adapt(self, images: torch.Tensor) -> Outcome:
         with torch.no_grad():
-            logits = self.forward(images)
+            logits = self.forward(self.model, images)
             for parameter in self.collect_parameters().values():
                 parameter *= torch.rand((), generator=self.generator)
             self.mean = logits.mean() if self.mean is None else 0.9 * self.mean + 0.1 * logits.mean()
@@ -44,7 +43,7 @@ class Shrink(Method[Settings]):
 
 def test_reset_brings_the_own_state_back_every_time():
     net = nn.Conv2d(3, 5, 1)
-    method = Shrink(Settings(), net, net, 5)
+    method = Shrink(Settings(), net, nn.Module.__call__, 5)
     images = torch.rand(1, 3, 4, 4)
     runs = []
     for _ in range(3):

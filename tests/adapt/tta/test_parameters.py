@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from adapt.errors import SpecError
-from adapt.tta.batch_statistics import use_batch_statistics
+from adapt.tta.batch_norm import use_batch_statistics
 from adapt.tta.parameters import build_optimizer, collect_norm_parameters, freeze
 
 

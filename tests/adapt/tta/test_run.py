@@ -5,12 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from adapt.errors import TaskError
 from adapt.tta.catalog import build_method
 from adapt.tta.run import classify, is_reset_due, run_stream
-from adapt.tta.settings import BnStatsSettings, ResetSettings, SourceSettings, TentSettings
+from adapt.tta.settings import BnStatsSettings, SourceSettings, TentSettings
 from adapt.tta.stream import Step
+from adapt.tta.stream_settings import ResetSettings
 
 STRONG = TentSettings(optimizer="adam", lr=1e-2)
 DOMAINS = ("fog", "night")
@@ -41,7 +43,7 @@ def read(scores) -> list:
 def test_cells_against_a_naive_loop(toy_net):
     net = toy_net()
     manifest = build_steps()
-    scores = run_stream(build_method(SourceSettings(), net, net, 5), manifest, load, 5)
+    scores = run_stream(build_method(SourceSettings(), net, nn.Module.__call__, 5), manifest, load, 5)
     expected = {(round_, domain): np.zeros((5, 5), dtype=int) for round_ in (0, 1) for domain in DOMAINS}
     for step in manifest:
         images, label = load(step)
@@ -65,7 +67,7 @@ def test_cells_against_a_naive_loop(toy_net):
 def test_the_score_is_that_of_the_prediction_before_the_update(toy_net):
     step = build_steps()[:1]
     tent, bn_stats = (
-        run_stream(build_method(settings, net, net, 5), step, load, 5)
+        run_stream(build_method(settings, net, nn.Module.__call__, 5), step, load, 5)
         for settings, net in ((STRONG, toy_net()), (BnStatsSettings(), toy_net()))
     )
     assert np.array_equal(tent.frames[0].confusion, bn_stats.frames[0].confusion)
@@ -74,13 +76,13 @@ def test_the_score_is_that_of_the_prediction_before_the_update(toy_net):
 
 def test_two_streams_in_a_row_equal_two_fresh_objects(toy_net):
     net = toy_net()
-    method = build_method(STRONG, net, net, 5)
+    method = build_method(STRONG, net, nn.Module.__call__, 5)
     first_manifest, second_manifest = build_steps(), tuple(reversed(build_steps()))
     in_a_row = [read(run_stream(method, manifest, load, 5)) for manifest in (first_manifest, second_manifest)]
     fresh = []
     for manifest in (first_manifest, second_manifest):
         other = toy_net()
-        fresh.append(read(run_stream(build_method(STRONG, other, other, 5), manifest, load, 5)))
+        fresh.append(read(run_stream(build_method(STRONG, other, nn.Module.__call__, 5), manifest, load, 5)))
     assert in_a_row == fresh
     assert in_a_row[0][0][2] != in_a_row[1][-1][2]  # the same frame, met with other parameters
 
@@ -96,12 +98,12 @@ def test_two_streams_in_a_row_equal_two_fresh_objects(toy_net):
 )
 def test_resets_come_where_the_policy_says(toy_net, reset, indices):
     net = toy_net()
-    scores = run_stream(build_method(STRONG, net, net, 5), build_steps(), load, 5, reset=reset)
+    scores = run_stream(build_method(STRONG, net, nn.Module.__call__, 5), build_steps(), load, 5, reset=reset)
     assert [frame.index for frame in scores.frames if frame.was_reset] == indices
     assert scores.resets == len(indices)
     for index in indices:  # after a reset, the frame is met as by a fresh method
         other = toy_net()
-        alone = build_method(STRONG, other, other, 5).predict_and_adapt(load(scores.frames[index].step)[0])
+        alone = build_method(STRONG, other, nn.Module.__call__, 5).predict_and_adapt(load(scores.frames[index].step)[0])
         assert scores.frames[index].loss == alone.loss
 
 
@@ -113,14 +115,14 @@ def test_a_new_round_of_the_same_domain_is_no_shift():
 
 def test_adaptation_goes_on_without_a_reset(toy_net):
     net = toy_net()
-    scores = run_stream(build_method(STRONG, net, net, 5), build_steps(), load, 5)
+    scores = run_stream(build_method(STRONG, net, nn.Module.__call__, 5), build_steps(), load, 5)
     assert scores.frames[6].loss < scores.frames[0].loss  # the same frame, a round later
 
 
 def test_every_frame_is_reported_as_it_comes(toy_net):
     net = toy_net()
     seen = []
-    scores = run_stream(build_method(STRONG, net, net, 5), build_steps(), load, 5, on_frame=seen.append)
+    scores = run_stream(build_method(STRONG, net, nn.Module.__call__, 5), build_steps(), load, 5, on_frame=seen.append)
     assert tuple(seen) == scores.frames
     assert [frame.index for frame in seen] == list(range(12))
     assert scores.updates == 12
@@ -133,14 +135,14 @@ def test_a_loss_that_is_not_finite_names_the_step(toy_net):
         images, label = load(step)
         return (images * float("nan") if step.frame == "night_1" else images), label
 
-    method = build_method(STRONG, net, net, 5)
+    method = build_method(STRONG, net, nn.Module.__call__, 5)
     with pytest.raises(TaskError, match=r"step 4 \(round 0, domain 'night', frame 'night_1'\)\. The loss .* nan"):
         run_stream(method, build_steps(), load_broken, 5)
 
 
 def test_a_prediction_that_is_not_finite_names_the_step(toy_net):
     net = toy_net()
-    method = build_method(SourceSettings(), net, lambda images: net(images) / 0.0, 5)
+    method = build_method(SourceSettings(), net, lambda model, images: net(images) / 0.0, 5)
     with pytest.raises(TaskError, match=r"step 0 \(round 0, domain 'fog', frame 'fog_0'\)\. The prediction"):
         run_stream(method, build_steps(), load, 5)
 
@@ -157,6 +159,6 @@ def test_logits_are_resized_to_the_label():
 
 def test_an_empty_stream_has_no_speed(toy_net):
     net = toy_net()
-    scores = run_stream(build_method(SourceSettings(), net, net, 5), (), load, 5)
+    scores = run_stream(build_method(SourceSettings(), net, nn.Module.__call__, 5), (), load, 5)
     assert scores.frames_per_s is None
     assert scores.cells == {}

@@ -10,16 +10,10 @@ from pydantic import TypeAdapter, ValidationError
 
 from adapt.tta.settings import (
     BnStatsSettings,
-    DomainSettings,
     MethodSettings,
-    ResetSettings,
     SourceSettings,
-    StreamSettings,
     TentSettings,
 )
-
-FOG = {"dataset": "acdc_fog"}
-NIGHT = {"dataset": "acdc_night"}
 
 
 def test_the_name_chooses_the_method():
@@ -44,40 +38,6 @@ def test_the_name_chooses_the_method():
 def test_refuses_other_methods_and_keys(settings):
     with pytest.raises(ValidationError):
         TypeAdapter(MethodSettings).validate_python(settings)
-
-
-def test_a_period_goes_with_every_n_and_with_nothing_else():
-    assert ResetSettings(policy="every_n", n=50).n == 50
-    assert ResetSettings() == ResetSettings(policy="never")
-    with pytest.raises(ValidationError, match="needs n"):
-        ResetSettings(policy="every_n")
-    with pytest.raises(ValidationError, match="n belongs to"):
-        ResetSettings(policy="on_shift", n=50)
-    with pytest.raises(ValidationError):
-        ResetSettings(policy="every_n", n=0)
-
-
-def test_a_domain_has_corruption_and_severity_or_neither():
-    assert DomainSettings(**FOG).label == "acdc_fog"
-    assert DomainSettings(dataset="cityscapes", corruption="fog", severity=3).label == "cityscapes/fog/3"
-    for half in ({"corruption": "fog"}, {"severity": 3}):
-        with pytest.raises(ValidationError, match="go together"):
-            DomainSettings(dataset="cityscapes", **half)
-    with pytest.raises(ValidationError):
-        DomainSettings(dataset="cityscapes", corruption="fog", severity=6)
-    with pytest.raises(ValidationError, match="did you mean 'fog'"):
-        DomainSettings(dataset="cityscapes", corruption="fogg", severity=3)
-
-
-def test_the_kind_of_a_stream_fits_its_domains():
-    StreamSettings(kind="single", domains=(FOG,))
-    StreamSettings(kind="continual", domains=(FOG, NIGHT), rounds=10)
-    with pytest.raises(ValidationError, match="'single' has one domain, got 2"):
-        StreamSettings(kind="single", domains=(FOG, NIGHT))
-    with pytest.raises(ValidationError, match="at least two domains"):
-        StreamSettings(kind="continual", domains=(FOG,))
-    with pytest.raises(ValidationError, match="acdc_fog is repeated"):
-        StreamSettings(kind="continual", domains=(FOG, NIGHT, FOG))
 
 
 def test_importing_the_settings_loads_no_heavy_package():

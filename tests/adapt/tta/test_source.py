@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import nn
 
 from adapt.tta.catalog import build_method
 from adapt.tta.settings import SourceSettings
@@ -11,7 +12,7 @@ from adapt.tta.settings import SourceSettings
 
 def test_matches_the_published_values(toy_net, inputs):
     net = toy_net()
-    method = build_method(SourceSettings(), net, net, 5)
+    method = build_method(SourceSettings(), net, nn.Module.__call__, 5)
     logits = [method.predict_and_adapt(images).logits for images in inputs]
     assert [float(each.sum()) for each in logits] == pytest.approx(
         [76.9763511695, 74.6598483764, 73.2178623695], abs=1e-8
@@ -25,7 +26,7 @@ def test_changes_nothing_and_keeps_dropout_off(toy_net, inputs):
     net = toy_net(dropout=0.5)
     net.train()
     before = {name: value.clone() for name, value in net.state_dict().items()}
-    method = build_method(SourceSettings(), net, net, 5)
+    method = build_method(SourceSettings(), net, nn.Module.__call__, 5)
     outcomes = [method.predict_and_adapt(inputs[0]) for _ in range(3)]
     assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
     assert torch.equal(outcomes[0].logits, outcomes[1].logits)

@@ -13,8 +13,8 @@ import pytest
 from adapt.data.layout import Frame
 from adapt.data.settings import DatasetSettings
 from adapt.errors import SpecError
-from adapt.tta.settings import DomainSettings, StreamSettings
 from adapt.tta.stream import build_manifest, index_frames, load_step
+from adapt.tta.stream_settings import DomainSettings, StreamSettings
 from corruptions.apply import corrupt
 from corruptions.seeding import derive_seed
 

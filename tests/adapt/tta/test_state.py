@@ -1,4 +1,4 @@
-"""A snapshot shares no memory and brings everything back bit for bit."""
+"""A state shares no memory and brings everything back bit for bit."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from adapt.tta.snapshot import restore_snapshot, take_snapshot
+from adapt.tta.state import restore_state, take_state
 
 
 def build() -> tuple[nn.Module, torch.optim.Optimizer]:
@@ -24,6 +24,10 @@ def train(net: nn.Module, optimizer: torch.optim.Optimizer, steps: int) -> None:
     net.transient += steps
 
 
+def name(net: nn.Module) -> dict[str, torch.Tensor]:
+    return {**dict(net.named_parameters()), **dict(net.named_buffers())}
+
+
 def read(net: nn.Module, optimizer: torch.optim.Optimizer) -> list[torch.Tensor]:
     states = optimizer.state_dict()["state"].values()
     values = [*net.parameters(), *net.buffers(), *(value for state in states for value in state.values())]
@@ -33,10 +37,10 @@ def read(net: nn.Module, optimizer: torch.optim.Optimizer) -> list[torch.Tensor]
 def test_a_state_in_the_middle_of_training_comes_back_exactly():
     net, optimizer = build()
     train(net, optimizer, 3)
-    snapshot, middle = take_snapshot(net, optimizer, {"mean": torch.ones(2)}), read(net, optimizer)
+    state, middle = take_state(name(net), optimizer, {"mean": torch.ones(2)}), read(net, optimizer)
     train(net, optimizer, 4)
     end = read(net, optimizer)
-    restore_snapshot(snapshot, net, optimizer)
+    restore_state(state, name(net), optimizer)
     assert len(middle) == 4 + 4 + 4 * 3
     assert all(torch.equal(one, two) for one, two in zip(middle, read(net, optimizer), strict=True))
     assert all(parameter.grad is None for parameter in net.parameters())
@@ -47,10 +51,10 @@ def test_a_state_in_the_middle_of_training_comes_back_exactly():
 
 def test_it_can_be_restored_more_than_once():
     net, optimizer = build()
-    snapshot = take_snapshot(net, optimizer)
+    state = take_state(name(net), optimizer, {})
     ends = []
     for _ in range(2):
-        restore_snapshot(snapshot, net, optimizer)
+        restore_state(state, name(net), optimizer)
         train(net, optimizer, 3)
         ends.append(read(net, optimizer))
     assert all(torch.equal(one, two) for one, two in zip(*ends, strict=True))
@@ -59,16 +63,16 @@ def test_it_can_be_restored_more_than_once():
 def test_the_own_state_is_copied():
     net, optimizer = build()
     mean = torch.ones(2)
-    snapshot = take_snapshot(net, optimizer, {"mean": mean})
+    state = take_state(name(net), optimizer, {"mean": mean})
     mean += 1
-    assert torch.equal(snapshot.own["mean"], torch.ones(2))
+    assert torch.equal(state.own["mean"], torch.ones(2))
 
 
 def test_refuses_another_model_or_a_missing_optimiser():
     net, optimizer = build()
-    snapshot = take_snapshot(net, optimizer)
+    state = take_state(name(net), optimizer, {})
     with pytest.raises(ValueError, match="with an optimiser exactly if"):
-        restore_snapshot(snapshot, net)
+        restore_state(state, name(net), None)
     net.register_buffer("later", torch.ones(1))
     with pytest.raises(ValueError, match="later"):
-        restore_snapshot(snapshot, net, optimizer)
+        restore_state(state, name(net), optimizer)

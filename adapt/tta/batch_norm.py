@@ -1,0 +1,101 @@
+"""Whose statistics BatchNorm normalises with: the source's, the test batch's, or a blend; its buffers stay as they are."""
+
+from __future__ import annotations
+
+import types
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
+
+from adapt.errors import SpecError
+
+
+def list_batch_norms(model: nn.Module) -> list[BatchNorm]:
+    """List the BatchNorm layers of a model, in its order."""
+    return [layer for layer in model.modules() if isinstance(layer, BatchNorm)]
+
+
+def require_batch_norm(model: nn.Module, method: str) -> list[BatchNorm]:
+    """List the BatchNorm layers of a model for a method that works on nothing else.
+
+    Raises:
+        SpecError: if there is none.
+    """
+    layers = list_batch_norms(model)
+    if not layers:
+        raise SpecError(
+            f"The method `{method}` replaces the statistics of BatchNorm layers, but {type(model).__name__} "
+            "has none (LayerNorm and GroupNorm have no source statistics), so it would equal `source`. Choose "
+            "`source`, a method that updates parameters, such as `tent`, or a model with BatchNorm."
+        )
+    return layers
+
+
+def use_batch_statistics(model: nn.Module, weight: float = 1.0, unbiased: bool = False) -> None:
+    """Make every BatchNorm layer normalise by (1 - weight) * the source's + weight * its input's mean and variance.
+
+    The input's are those over (B, H, W), with gradients through them. Running statistics are neither read (at weight 1)
+    nor written. A layer whose input holds a single value per channel (after global pooling, at batch size 1) keeps the
+    source statistics for that call: the variance of one value says nothing, and torch refuses it. A layer without
+    running statistics always uses its input's. Every call replaces what an earlier one set.
+
+    Args:
+        model: the network, changed in place.
+        weight: 0 is the source's (a trained network in eval mode), 1 the batch's.
+        unbiased: whether the input's variance divides by n - 1 (as the published bn_alpha) instead of n.
+
+    Raises:
+        ValueError: if the weight is not in [0, 1].
+    """
+    if not 0.0 <= weight <= 1.0:
+        raise ValueError(f"the weight of the batch's statistics lies in [0, 1], got {weight}")
+    for layer in list_batch_norms(model):
+        use_source_statistics(layer)
+        if weight == 1.0 and not unbiased:
+            layer.track_running_stats = False  # in train mode: batch statistics, buffers neither read nor written
+            if _choose_statistics not in layer._forward_pre_hooks.values():
+                layer.register_forward_pre_hook(_choose_statistics)
+        elif weight > 0.0 and layer.running_mean is not None:
+            layer.__dict__["_blend"] = (weight, unbiased)
+            layer.forward = types.MethodType(_normalise_by_blend, layer)
+
+
+def use_source_statistics(model: nn.Module) -> None:
+    """Undo `use_batch_statistics`: every BatchNorm layer is in eval mode and normalises by its buffers."""
+    for layer in list_batch_norms(model):
+        layer.eval()
+        layer.track_running_stats = layer.running_mean is not None
+        layer.__dict__.pop("forward", None)
+        layer.__dict__.pop("_blend", None)
+
+
+def _choose_statistics(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+    """Set the mode of one BatchNorm layer before each call; without effect once the choice is undone."""
+    if not layer.track_running_stats:
+        layer.train(_count_values(inputs[0]) > 1)
+
+
+def _normalise_by_blend(layer: BatchNorm, images: Tensor) -> Tensor:
+    weight, unbiased = layer.__dict__["_blend"]
+    mean, variance = layer.running_mean, layer.running_var
+    if mean is None or variance is None:
+        raise TypeError("a layer without running statistics has nothing to blend")
+    if _count_values(images) > 1:
+        axes = [axis for axis in range(images.ndim) if axis != 1]
+        batch_variance, batch_mean = torch.var_mean(images, dim=axes, correction=int(unbiased))
+        mean = (1 - weight) * mean + weight * batch_mean
+        variance = (1 - weight) * variance + weight * batch_variance
+    scale = torch.rsqrt(variance + layer.eps)
+    if layer.weight is not None:
+        scale = scale * layer.weight
+    shift = -mean * scale
+    if layer.bias is not None:
+        shift = shift + layer.bias
+    shape = (1, -1) + (1,) * (images.ndim - 2)
+    return images * scale.view(shape) + shift.view(shape)
+
+
+def _count_values(images: Tensor) -> int:
+    """Return how many values each channel of (N, C, ...) holds."""
+    return images.numel() // images.shape[1]
