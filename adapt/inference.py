@@ -44,6 +44,30 @@ def to_tensor(model: nn.Module, image: NDArray[np.uint8], resize: tuple[int, int
     return batch.unsqueeze(0).contiguous()
 
 
+def renormalise(images: Tensor, source: nn.Module, target: nn.Module) -> Tensor:
+    """Turn images as one network's data preprocessor gives them into what another's would make of the same pixels.
+
+    Mean, standard deviation and order of the channels may differ, see `to_tensor`.
+
+    Args:
+        images: (B, 3, H, W), normalised for `source`.
+        source: The network that they were made for, with its `data_preprocessor`.
+        target: The network that is to see them, with its `data_preprocessor`.
+
+    Returns:
+        (B, 3, H, W) of the same type and on the same device; the images themselves, to the bit, where both networks
+        want the same.
+    """
+    given, wanted = _read_normalisation(source, images), _read_normalisation(target, images)
+    swapped = bool(source.data_preprocessor.channel_conversion) != bool(target.data_preprocessor.channel_conversion)
+    if not swapped and all(torch.equal(one, other) for one, other in zip(given, wanted, strict=True)):
+        return images
+    pixels = images * given[1] + given[0]
+    if swapped:
+        pixels = pixels.flip(1)
+    return (pixels - wanted[0]) / wanted[1]
+
+
 def predict_logits(model: nn.Module, image: NDArray[np.uint8], resize: tuple[int, int] | None = None) -> Tensor:
     """Predict the logits of one image, without gradients, in the mode (train or eval) that the network is in.
 
@@ -129,6 +153,14 @@ def _prediction_branch(model: nn.Module) -> Iterator[None]:
     finally:
         for part, mode in zip(parts, modes, strict=True):
             part.training = mode
+
+
+def _read_normalisation(model: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
+    """Return mean and standard deviation, (3, 1, 1) each, of the type and on the device of the images."""
+    preprocessor: Any = model.data_preprocessor
+    if not preprocessor._enable_normalize:
+        return images.new_zeros(3, 1, 1), images.new_ones(3, 1, 1)
+    return preprocessor.mean.to(images), preprocessor.std.to(images)
 
 
 def _resize(logits: Tensor, size: tuple[int, ...]) -> Tensor:

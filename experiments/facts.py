@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
+import os
 import zipfile
 from pathlib import Path
 
@@ -36,8 +37,9 @@ class WorkspaceFacts:
         self._loaded = loaded
         self._workspace = workspace
         self._datasets: dict[tuple[str, bool], BoundDataset] = {}
-        self._first_frames: dict[str, Frame] = {}
+        self._frames: dict[str, tuple[Frame, ...]] = {}
         self._models: dict[str, BoundModel] = {}
+        self._weights: dict[str, str] = {}  # file -> sha256
         self.problems: list[str] = []
 
     @property
@@ -59,10 +61,13 @@ class WorkspaceFacts:
             return root if root.is_dir() else None
         return self._workspace.find_root(settings.type)
 
-    def find_weights(self, name: str) -> Path | None:
-        """Return the weight file of one of the experiment's models, or None where it starts at random."""
-        weights = self._loaded.settings.models[name].weights
-        return None if weights is None else self._workspace.find_weights(weights)
+    def find_weights(self, file: str) -> Path:
+        """Return the path of a file of outside weights.
+
+        Raises:
+            PrerequisiteError: it is nowhere.
+        """
+        return self._workspace.find_weights(file)
 
     def bind_dataset(self, name: str, needs_labels: bool) -> BoundDataset:
         """Return a data set with its fingerprint (`missing` where it cannot be read, with a problem noted)."""
@@ -79,28 +84,50 @@ class WorkspaceFacts:
         Raises:
             SpecError: the crop is larger than the frame.
         """
-        if name in self._first_frames:
+        if name in self._frames:
             try:
-                require_crop_fits(self._first_frames[name], self._loaded.settings.datasets[name], crop)
+                require_crop_fits(self._frames[name][0], self._loaded.settings.datasets[name], crop)
             except PrerequisiteError as error:
                 self.problems.append(f"data set '{name}': {error}")
+
+    def share_frames(self, one: str, other: str) -> bool:
+        """Say whether two data sets, bound before, have an image in common.
+
+        The miniature, whose files need not exist yet, tells it from type, split and subset. Of data that is missing
+        nothing is known: False.
+        """
+        if self.miniature_root is not None:
+            return _overlap(self._loaded.settings.datasets[one], self._loaded.settings.datasets[other])
+        images = [{os.path.realpath(frame.image) for frame in self._frames.get(name, ())} for name in (one, other)]
+        return not images[0].isdisjoint(images[1])
 
     def bind_model(self, name: str) -> BoundModel:
         """Return a model with hashes of its configuration and weights."""
         if name not in self._models:
             settings = self._loaded.settings.models[name]
             weights_sha256 = None
-            try:
-                weights = self.find_weights(name)
-                if weights is not None:
-                    _require_whole(weights)
-                    weights_sha256 = hash_file(weights)
-            except PrerequisiteError as error:
-                weights_sha256 = MISSING
-                source = f" It can be had from {settings.weights_url}" if settings.weights_url else ""
-                self.problems.append(f"model '{name}': {error}{source}")
+            if settings.weights is not None:
+                weights_sha256 = self.bind_weights(settings.weights, f"model '{name}'", settings.weights_url)
             self._models[name] = BoundModel(settings, hash_config(find_config(settings.config)), weights_sha256)
         return self._models[name]
+
+    def bind_weights(self, file: str, whose: str, url: str | None = None) -> str:
+        """Return the sha256 of a file of outside weights (`missing` where it cannot be read, with a problem noted).
+
+        Args:
+            file: its name or path.
+            whose: what needs it, in words, for the problem.
+            url: where it can be had, where that is known.
+        """
+        if file not in self._weights:
+            try:
+                path = self.find_weights(file)
+                _require_whole(path)
+                self._weights[file] = hash_file(path)
+            except PrerequisiteError as error:
+                self._weights[file] = MISSING
+                self.problems.append(f"{whose}: {error}" + (f" It can be had from {url}" if url else ""))
+        return self._weights[file]
 
     def _fingerprint(self, name: str, needs_labels: bool) -> str:
         settings = self._loaded.settings.datasets[name]
@@ -119,7 +146,7 @@ class WorkspaceFacts:
             return MISSING
         try:
             frames = list_frames(settings, root, require_labels=needs_labels)
-            self._first_frames[name] = frames[0]
+            self._frames[name] = frames
             return fingerprint_frames(frames, settings, root, require_labels=needs_labels)
         except PrerequisiteError as error:
             self.problems.append(f"data set '{name}': {error}")
@@ -135,6 +162,13 @@ class WorkspaceFacts:
             f"{settings.type}/ by DATA=/path (or --data, {DATA_VARIABLE}), "
             f"or write `data: {{{settings.type}: /path}}` in {FILE}."
         )
+
+
+def _overlap(one: DatasetSettings, other: DatasetSettings) -> bool:
+    """Say whether two choices of frames hold the same ones: an empty subset is all of them, and `every` keeps the first."""
+    if one.type != other.type or set(one.splits).isdisjoint(other.splits):
+        return False
+    return not (one.subset and other.subset and set(one.subset).isdisjoint(other.subset))
 
 
 def _require_whole(weights: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -13,27 +12,31 @@ from adapt.data.catalog import describe_dataset
 from adapt.data.size import Size
 from adapt.errors import SpecError
 from corruptions.protocol import protocol
-from experiments.conflict import find_supervised_method, list_conflicts
+from experiments.conflict import Conflict, find_supervised_method, list_conflicts
 from experiments.explain import unknown, validate
-from experiments.identity import identify
+from experiments.identity import find_stream, identify
 from experiments.load import LoadedExperiment
 from experiments.matrix import Point, fill_in, list_points, list_used_axes
 from experiments.schema import (
+    INPUT_OUTPUTS,
     STAGE_OUTPUTS,
     STAGE_VERSIONS,
     STAGES,
     BenchmarkStage,
     EvaluateStage,
+    FisherStage,
     LeaderboardStage,
     MatrixSettings,
+    SearchStage,
     StageSettings,
     StreamStage,
+    StylesStage,
     TrainStage,
     UdaStage,
 )
+from experiments.search import SearchSettings, check_space
+from experiments.supply import REFERENCE, find_bad_input, find_foreign_statistics, find_missing_supply, list_unused
 from experiments.task import BoundDataset, BoundModel, Task, compute_key
-
-_REFERENCE = re.compile(r"\$\{([A-Za-z][A-Za-z0-9_]*)\.([A-Za-z][A-Za-z0-9_]*)\}")
 
 
 class Facts(Protocol):
@@ -45,8 +48,14 @@ class Facts(Protocol):
     def require_crop_fits(self, name: str, crop: Size) -> None:
         """Refuse a crop that is larger than the frames of a data set that was bound, where their size is known."""
 
+    def share_frames(self, one: str, other: str) -> bool:
+        """Say whether two data sets, bound before, have an image in common."""
+
     def bind_model(self, name: str) -> BoundModel:
         """Return a model of the experiment with its hashes."""
+
+    def bind_weights(self, file: str, whose: str) -> str:
+        """Return the hash of a file of outside weights; `whose` it is, in words, is said where it is missing."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +113,8 @@ def expand(loaded: LoadedExperiment, facts: Facts) -> Graph:
             leaderboards[stage] = expansion.expand_leaderboard(stage)
         else:
             expansion.expand_stage(stage)
-    nodes = tuple(task for stage in loaded.settings.stages for task in expansion.nodes.get(stage, ()))
+    names = (name for stage in loaded.settings.stages for name in (_name_search(stage), stage))
+    nodes = tuple(task for name in names for task in expansion.nodes.get(name, ()))
     unique = {task.key: task for stage in expansion.nodes for task in expansion.nodes[stage]}
     title = loaded.settings.title
     return Graph(loaded.name, loaded.profile, title, unique, nodes, leaderboards, loaded.overrides)
@@ -118,16 +128,23 @@ class _Expansion:
         self.facts = facts
         self.raw = loaded.settings.stages
         self.nodes: dict[str, list[Task]] = {}
+        self.searches: dict[str, dict[tuple[str, str], Task]] = {}  # of each stream's stage, by key and name
         self.classes: dict[str, tuple[str, ...]] = {}  # task key -> classes its network predicts
         self._axes: dict[str, set[str]] = {}
         self._index: dict[tuple[str, tuple[str, ...]], dict[str, list[Task]]] = {}
+        written = sorted(STAGES.keys() - {"search"})
         for stage, data in self.raw.items():
             if "kind" not in data:
                 raise SpecError(
-                    f"{self.origin(stage)}: the key `kind` is required and missing. Known: {', '.join(sorted(STAGES))}."
+                    f"{self.origin(stage)}: the key `kind` is required and missing. Known: {', '.join(written)}."
+                )
+            if data["kind"] == "search":
+                raise SpecError(
+                    f"{self.origin(stage, 'kind')}: a search belongs to the stream that it is for. Write "
+                    "`search: {stream: ..., space: ...}` in the stage of `kind: stream`."
                 )
             if not isinstance(data["kind"], str) or data["kind"] not in STAGES:
-                raise unknown("stage kind", str(data["kind"]), STAGES, self.origin(stage, "kind"))
+                raise unknown("stage kind", str(data["kind"]), written, self.origin(stage, "kind"))
         self.check_axes()
 
     def origin(self, stage: str, *path: str | int) -> str:
@@ -203,6 +220,8 @@ class _Expansion:
             for extra in list_points(own):
                 task = self.build(stage, body, shared | extra, used)
                 tasks.setdefault((task.key, task.name), task)
+        if stage in self.searches:
+            self.nodes[_name_search(stage)] = list(self.searches[stage].values())
         self.nodes[stage] = list(tasks.values())
         for axis in own.axes:
             if axis not in self.axes(stage):
@@ -213,46 +232,101 @@ class _Expansion:
         """Return the task of a stage at a point; `used` holds the axes that each entry of `body` refers to."""
         where = self.origin(stage)
         filled = {name: fill_in(value, point, where) if used[name] else value for name, value in body.items()}
+        kind = body["kind"]
+        self.refuse(stage, find_bad_input(kind, filled))
+        self.refuse(stage, find_supervised_method(filled) if kind == "uda" else None)
+        settings: StageSettings = validate(STAGES[kind], filled, self.loaded.document, ("stages", stage))
+        if isinstance(settings, StreamStage):
+            self.refuse(stage, find_missing_supply(settings))
+            unused = list_unused(settings)
+            if unused:
+                filled = {name: value for name, value in filled.items() if name not in unused}
+                settings = validate(StreamStage, filled, self.loaded.document, ("stages", stage))
         inputs = {
-            role: self.resolve(stage, value, point)
-            for role, value in filled.items()
-            if isinstance(value, str) and _REFERENCE.fullmatch(value)
+            role: self.resolve(stage, filled[role], point) for role in INPUT_OUTPUTS if filled.get(role) is not None
         }
-        self.check_inputs(stage, filled, inputs)
-        supervised = find_supervised_method(filled) if body["kind"] == "uda" else None
-        if supervised is not None:
-            raise SpecError(f"{self.origin(stage, *supervised.key)}: {supervised.text}")
-        settings: StageSettings = validate(
-            STAGES[body["kind"]],
-            filled | {role: task.key for role, task in inputs.items()},
-            self.loaded.document,
-            ("stages", stage),
-        )
+        settings = settings.model_copy(update={role: task.key for role, task in inputs.items()})
+        axes = set().union(*(used[name] for name in filled))
+        if not isinstance(settings, StreamStage) or settings.search is None:
+            return self.make_task(stage, stage, kind, settings, inputs, point, axes)
+        search = self.make_search(stage, settings, settings.search, inputs, point, used)
+        task = self.make_task(stage, stage, kind, settings, inputs | {"method": search}, point, axes)
+        self.check_disjoint(stage, search, task)
+        return task
+
+    def make_search(
+        self,
+        stage: str,
+        stream: StreamStage,
+        search: SearchSettings,
+        inputs: Mapping[str, Task],
+        point: Point,
+        used: Mapping[str, set[str]],
+    ) -> Task:
+        """Return the task that chooses the settings of a stream's method, and keep it beside those of the stage."""
+        try:
+            check_space(stream.method, search)
+        except SpecError as error:
+            raise SpecError(f"{self.origin(stage, 'search', 'space')}: {error}") from error
+        shared = SearchStage.model_fields.keys() - StageSettings.model_fields.keys() - {"kind"}
+        values = {name: getattr(stream, name) for name in shared}
+        settings = SearchStage(kind="search", resources=stream.resources, **values)
+        axes = set().union(*(used[name] for name in shared & used.keys()))
+        task = self.make_task(stage, _name_search(stage), "search", settings, inputs, point, axes)
+        return self.searches.setdefault(stage, {}).setdefault((task.key, task.name), task)
+
+    def make_task(
+        self,
+        stage: str,
+        name: str,
+        kind: str,
+        settings: StageSettings,
+        inputs: Mapping[str, Task],
+        point: Point,
+        used: set[str],
+    ) -> Task:
+        """Bind the data and the model of validated settings, check that they fit, and return the task.
+
+        Args:
+            stage: the stage of the file, for messages.
+            name: what the task is called.
+            kind: what it does.
+            settings: filled in.
+            inputs: role -> the task whose output it takes.
+            point: where it stands.
+            used: the axes that its settings refer to.
+        """
         unlabelled = _list_unlabelled(settings)
-        datasets = {name: self.bind_dataset(stage, name, name not in unlabelled) for name in _list_datasets(settings)}
+        datasets = {each: self.bind_dataset(stage, each, each not in unlabelled) for each in _list_datasets(settings)}
         model_name = getattr(settings, "model", None)
         model = self.bind_model(stage, model_name) if model_name is not None else None
         if isinstance(settings, BenchmarkStage):
             self.check_protocol(stage, settings.protocol)
         if isinstance(settings, TrainStage | UdaStage) and settings.training.augment.crop is not None:
             self.check_crop(stage, datasets, settings.training.augment.crop)
-        kind = body["kind"]
-        key = compute_key(kind, STAGE_VERSIONS[kind], identify(settings, datasets, model))
+        extractor = None
+        if isinstance(settings, StylesStage) and settings.extractor.weights is not None:
+            extractor = self.facts.bind_weights(settings.extractor.weights, f"stage '{stage}'")
+        keys = {role: task.key for role, task in inputs.items()}
+        identity = identify(settings, datasets, model, extractor, keys.get("method"))
+        key = compute_key(kind, STAGE_VERSIONS[kind], identity)
         self.check_classes(stage, key, settings, datasets, model, inputs)
+        self.refuse(stage, find_foreign_statistics(inputs, model))
         if isinstance(settings, TrainStage | UdaStage) and model is not None:
             self.check_conflicts(stage, settings, model, len(self.classes[key]))
-        axes = set().union(*used.values(), *(task.point for task in inputs.values()))
+        axes = used.union(*(task.point for task in inputs.values()))
         return Task(
             key=key,
-            stage=stage,
+            stage=name,
             kind=kind,
             point={axis: value for axis, value in point.items() if axis in axes},
             settings=settings,
             datasets=datasets,
             model=model,
-            inputs={role: task.key for role, task in inputs.items()},
+            extractor_sha256=extractor,
+            inputs=keys,
             resources=settings.resources,
-            label=settings.label or stage,
+            label=settings.label or name,
         )
 
     def resolve(self, stage: str, reference: str, point: Point) -> Task:
@@ -303,18 +377,19 @@ class _Expansion:
         except SpecError as error:
             raise SpecError(f"{self.loaded.document.origin(('models', name))}: models.{name}: {error}") from error
 
-    def check_inputs(self, stage: str, filled: Mapping[str, Any], inputs: Mapping[str, Task]) -> None:
-        """Refuse an output where none can be used, and a checkpoint that is no output."""
-        for role in inputs:
-            if role != "checkpoint":
-                raise SpecError(
-                    f"{self.origin(stage, role)}: only `checkpoint` takes the output of a stage, got {filled[role]}."
-                )
-        checkpoint = filled.get("checkpoint")
-        if checkpoint is not None and "checkpoint" not in inputs:
-            raise SpecError(
-                f"{self.origin(stage, 'checkpoint')}: write ${{STAGE.checkpoint}} and no more, got {checkpoint!r}."
-            )
+    def refuse(self, stage: str, conflict: Conflict | None) -> None:
+        if conflict is not None:
+            raise SpecError(f"{self.origin(stage, *conflict.key)}: {conflict.text}")
+
+    def check_disjoint(self, stage: str, search: Task, stream: Task) -> None:
+        """Refuse a search that sees frames of the stream that is reported."""
+        for one in search.datasets:
+            for other in stream.datasets:
+                if self.facts.share_frames(one, other):
+                    raise SpecError(
+                        f"{self.origin(stage, 'search', 'stream')}: data set '{one}', on which the method is tuned, and "
+                        f"'{other}', on which it is reported, have frames in common. Search on another split or subset."
+                    )
 
     def check_crop(self, stage: str, datasets: Mapping[str, BoundDataset], crop: Size) -> None:
         for name in datasets:
@@ -325,7 +400,7 @@ class _Expansion:
 
     def check_conflicts(self, stage: str, settings: TrainStage | UdaStage, model: BoundModel, class_count: int) -> None:
         for conflict in list_conflicts(settings, model.settings, class_count):
-            raise SpecError(f"{self.origin(stage, *conflict.key)}: {conflict.text}")
+            self.refuse(stage, conflict)
 
     def check_protocol(self, stage: str, name: str) -> None:
         try:
@@ -351,6 +426,13 @@ class _Expansion:
         else:
             expected, whose = next(iter(known.values())), f"data set '{next(iter(known))}'"
         self.classes[key] = expected
+        if "auxiliary" in inputs and self.classes[inputs["auxiliary"].key] != expected:
+            other = self.classes[inputs["auxiliary"].key]
+            raise SpecError(
+                f"{self.origin(stage, 'auxiliary')}: the network of {inputs['auxiliary'].name} predicts {len(other)} classes "
+                f"({', '.join(other[:3])}, ...) but {whose} has {len(expected)} ({', '.join(expected[:3])}, ...). Train the "
+                "auxiliary network on data with the same classes."
+            )
         for name, classes in known.items():
             if classes != expected:
                 raise SpecError(
@@ -359,9 +441,14 @@ class _Expansion:
                 )
 
 
+def _name_search(stage: str) -> str:
+    """Name the search of a stream: no stage of a file has a dot in its name."""
+    return f"{stage}.search"
+
+
 def _list_references(data: Any) -> Iterator[tuple[str, str]]:
     if isinstance(data, str):
-        yield from _REFERENCE.findall(data)
+        yield from REFERENCE.findall(data)
     elif isinstance(data, dict):
         for value in data.values():
             yield from _list_references(value)
@@ -373,15 +460,20 @@ def _list_references(data: Any) -> Iterator[tuple[str, str]]:
 def _list_datasets(settings: StageSettings) -> list[str]:
     if isinstance(settings, UdaStage):
         return [settings.source, settings.target]
-    if isinstance(settings, StreamStage):
-        return list(dict.fromkeys(domain.dataset for domain in settings.stream.domains))
-    if isinstance(settings, TrainStage | EvaluateStage | BenchmarkStage):
+    if isinstance(settings, StreamStage | SearchStage):
+        return list(dict.fromkeys(domain.dataset for domain in find_stream(settings).domains))
+    if isinstance(settings, TrainStage | EvaluateStage | BenchmarkStage | StylesStage | FisherStage):
         return [settings.dataset]
     return []
 
 
 def _list_unlabelled(settings: StageSettings) -> set[str]:
-    """Return the data sets whose labels a task never opens: an adaptation's target, unless its pseudo-labels are scored."""
+    """Return the data sets whose labels a task never opens.
+
+    They are an adaptation's target, unless its pseudo-labels are scored, and what source statistics are measured on.
+    """
+    if isinstance(settings, StylesStage | FisherStage):
+        return {settings.dataset}
     if not isinstance(settings, UdaStage) or getattr(settings.method, "score_pseudo_labels", False):
         return set()
     return {settings.target} - {settings.source}

@@ -7,15 +7,31 @@ from collections.abc import Mapping
 from typing import Any
 
 from adapt.training.settings import PRACTICAL_SETTINGS, TrainSettings
+from adapt.tta.stream_settings import StreamSettings
 from corruptions.protocol import protocol
-from experiments.schema import BenchmarkStage, StageSettings, StreamStage, TrainStage, UdaStage
+from experiments.schema import (
+    AdaptingStage,
+    BenchmarkStage,
+    SearchStage,
+    StageSettings,
+    StreamStage,
+    StylesStage,
+    TrainStage,
+    UdaStage,
+)
 from experiments.task import BoundDataset, BoundModel
 
 STREAM_BACKEND = "quick"  # the protocol whose backend corrupts the domains of a stream
 _LATER_SETTINGS = ("accumulate", "workers", "precision", "compile", "channels_last")  # of training: younger than keys
 
 
-def identify(settings: StageSettings, datasets: Mapping[str, BoundDataset], model: BoundModel | None) -> dict[str, Any]:
+def identify(
+    settings: StageSettings,
+    datasets: Mapping[str, BoundDataset],
+    model: BoundModel | None,
+    extractor_sha256: str | None = None,
+    search: str | None = None,
+) -> dict[str, Any]:
     """Return all that a task's result depends on, free of the names that the experiment gave to data and models.
 
     The domains of a stream keep their names: its scores are reported under them.
@@ -24,6 +40,8 @@ def identify(settings: StageSettings, datasets: Mapping[str, BoundDataset], mode
         settings: The stage, filled in.
         datasets: The data sets it uses, by name, in the stage's order.
         model: The model it uses, or None.
+        extractor_sha256: Of the weights of a style extractor, or None.
+        search: The key of the task that chooses the settings of a stream's method, or None.
 
     Returns:
         JSON-able data for `compute_key`.
@@ -32,12 +50,17 @@ def identify(settings: StageSettings, datasets: Mapping[str, BoundDataset], mode
     identity = settings.model_dump(mode="json", exclude=named)
     if isinstance(settings, TrainStage | UdaStage):
         identity["training"] = _identify_training(settings.training)
+    if isinstance(settings, StylesStage):
+        identity["extractor"]["weights"] = extractor_sha256
     bound = {name: [d.settings.model_dump(mode="json"), d.fingerprint] for name, d in datasets.items()}
-    identity["datasets"] = bound if isinstance(settings, StreamStage) else list(bound.values())
+    identity["datasets"] = bound if isinstance(settings, AdaptingStage) else list(bound.values())
     if isinstance(settings, BenchmarkStage):
         identity["corruptions"] = describe_corruptions(settings.protocol)
-    elif isinstance(settings, StreamStage) and any(domain.corruption for domain in settings.stream.domains):
-        identity["corruptions"] = describe_corruptions(STREAM_BACKEND)[1:]
+    elif isinstance(settings, StreamStage | SearchStage):
+        if isinstance(settings, StreamStage):
+            identity["search"] = search
+        if any(domain.corruption for domain in find_stream(settings).domains):
+            identity["corruptions"] = describe_corruptions(STREAM_BACKEND)[1:]
     if model is not None:
         identity["model"] = [
             model.settings.overrides,
@@ -46,6 +69,11 @@ def identify(settings: StageSettings, datasets: Mapping[str, BoundDataset], mode
             model.settings.weights_of,
         ]
     return identity
+
+
+def find_stream(settings: StreamStage | SearchStage) -> StreamSettings:
+    """Return the stream that a task adapts over: a search's is its own."""
+    return settings.search.stream if isinstance(settings, SearchStage) else settings.stream
 
 
 def _identify_training(settings: TrainSettings) -> dict[str, Any]:

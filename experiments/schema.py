@@ -16,9 +16,11 @@ from adapt.data.settings import AnyDatasetSettings
 from adapt.model import ModelSettings
 from adapt.settings import Settings
 from adapt.training.settings import TrainSettings
+from adapt.tta.reservoir.settings import StyleExtractorSettings
 from adapt.tta.settings import MethodSettings, SourceSettings
-from adapt.tta.stream_settings import ResetSettings, StreamSettings
+from adapt.tta.stream_settings import ResetSettings, StreamSettings, TemporalSettings
 from adapt.uda.settings import DaformerSettings, UdaSettings
+from experiments.search import SearchSettings
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
 
@@ -121,13 +123,75 @@ class EvaluateStage(_ScoredStage):
     limit: int | None = Field(None, gt=0)
 
 
-class StreamStage(_ScoredStage):
-    """Test-time adaptation of a network over a stream of domains."""
+class StylesStage(_ScoredStage):
+    """The styles of a network's source data, against which `reservoir` holds the styles of a stream.
+
+    Attributes:
+        extractor: reads the style of a frame.
+        samples: so many frames of the data set, chosen by the seed; all where it has fewer. 1000 as in the paper.
+        quantile: of the distances between their styles, above which two frames are of different domains.
+    """
+
+    kind: Literal["styles"]
+    dataset: str
+    extractor: StyleExtractorSettings = StyleExtractorSettings()
+    samples: int = Field(1000, ge=2)
+    quantile: float = Field(0.999, gt=0, le=1)
+    seed: int = Field(0, ge=0)
+
+
+class FisherStage(_ScoredStage):
+    """The Fisher information of a network on its source data, by which `eata` anchors parameters that mattered there.
+
+    Attributes:
+        samples: so many frames of the data set, chosen by the seed; all where it has fewer. 2000 as in mr-eggplant/EATA.
+        batch_norm: whose statistics BatchNorm uses: the frame's own, as the adapted network does, or the source's.
+    """
+
+    kind: Literal["fisher"]
+    dataset: str
+    samples: int = Field(2000, gt=0)
+    batch_norm: Literal["batch", "source"] = "batch"
+    seed: int = Field(0, ge=0)
+
+
+class AdaptingStage(_ScoredStage):
+    """A stage that adapts a network over a stream.
+
+    Attributes:
+        auxiliary, styles, fisher: what some methods need beside the network; a method that does not need one is not given
+            it (`adapt.tta.settings.list_needs`).
+        on_non_finite: what becomes of a stream whose loss or parameters are infinite or not numbers: the task stops, the
+            method goes back to the last good state, or to its start.
+    """
+
+    method: MethodSettings = SourceSettings()
+    reset: ResetSettings = ResetSettings()
+    auxiliary: str | None = None
+    styles: str | None = None
+    fisher: str | None = None
+    on_non_finite: Literal["stop", "restore", "reset"] = "restore"
+
+
+class StreamStage(AdaptingStage):
+    """Test-time adaptation of a network over a stream of domains.
+
+    Attributes:
+        temporal: what is measured on its clips of video; None measures nothing there.
+        search: chooses settings of the method on a stream of its own first; a task before that of the stream.
+    """
 
     kind: Literal["stream"]
-    method: MethodSettings = SourceSettings()
     stream: StreamSettings
-    reset: ResetSettings = ResetSettings()
+    temporal: TemporalSettings | None = None
+    search: SearchSettings | None = None
+
+
+class SearchStage(AdaptingStage):
+    """A search for the settings of a method. No file writes it: expansion makes it of a stream that holds `search`."""
+
+    kind: Literal["search"]
+    search: SearchSettings
 
 
 class BenchmarkStage(_ScoredStage):
@@ -159,16 +223,42 @@ STAGES: dict[str, type[StageSettings]] = {
     "train": TrainStage,
     "uda": UdaStage,
     "evaluate": EvaluateStage,
+    "fisher": FisherStage,
+    "search": SearchStage,
     "stream": StreamStage,
+    "styles": StylesStage,
     "benchmark": BenchmarkStage,
     "leaderboard": LeaderboardStage,
 }
 
 # Part of every task key. Raise a number (with a CHANGELOG line) when results of that stage may change.
-STAGE_VERSIONS: dict[str, int] = {"train": 1, "uda": 2, "evaluate": 1, "stream": 1, "benchmark": 1, "leaderboard": 1}
+STAGE_VERSIONS: dict[str, int] = {
+    "train": 1,
+    "uda": 2,
+    "evaluate": 1,
+    "fisher": 1,
+    "search": 1,
+    "stream": 2,
+    "styles": 1,
+    "benchmark": 1,
+    "leaderboard": 1,
+}
 
 # What a finished stage offers to others as `${STAGE.output}`.
-STAGE_OUTPUTS: dict[str, tuple[str, ...]] = {"train": ("checkpoint",), "uda": ("checkpoint",)}
+STAGE_OUTPUTS: dict[str, tuple[str, ...]] = {
+    "train": ("checkpoint",),
+    "uda": ("checkpoint",),
+    "styles": ("styles",),
+    "fisher": ("fisher",),
+}
+
+# Key of a scored stage that takes such an output -> the output it takes. The last three are for streams alone.
+INPUT_OUTPUTS: dict[str, str] = {
+    "checkpoint": "checkpoint",
+    "auxiliary": "checkpoint",
+    "styles": "styles",
+    "fisher": "fisher",
+}
 
 
 class Experiment(Settings):

@@ -10,7 +10,7 @@ from typing import Any
 
 from adapt.data.settings import DatasetSettings
 from adapt.model import ModelSettings
-from experiments.schema import ResourceSettings, StageSettings, TrainStage, UdaStage
+from experiments.schema import ResourceSettings, StageSettings, StylesStage, TrainStage, UdaStage
 
 KEY_LENGTH = 32  # hex digits of the sha256 that are kept: 128 bits
 
@@ -39,11 +39,12 @@ class Task:
     Attributes:
         key: content hash of kind, code version, settings, data, model and inputs; equal keys are one task.
         stage: name of the stage in its experiment.
-        kind: `train`, `uda`, `evaluate`, `stream` or `benchmark`.
+        kind: `train`, `uda`, `evaluate`, `styles`, `fisher`, `search`, `stream` or `benchmark`.
         point: the axis values that this task stands at; presentation only, not part of the key.
         settings: the validated stage settings with every reference filled in.
         datasets: name in the experiment -> bound data set.
         model: the model that the stage starts from, or None where its network is an input.
+        extractor_sha256: hash of the weights of a style extractor, where it has any.
         inputs: role -> key of the task whose output it is, e.g. {"checkpoint": "5f..."}.
         resources: what it asks Ray for, for each of its workers; not part of the key.
         label: how the leaderboard calls its stage.
@@ -56,6 +57,7 @@ class Task:
     settings: StageSettings
     datasets: Mapping[str, BoundDataset] = field(default_factory=dict)
     model: BoundModel | None = None
+    extractor_sha256: str | None = None
     inputs: Mapping[str, str] = field(default_factory=dict)
     resources: ResourceSettings = field(default_factory=ResourceSettings)
     label: str = ""
@@ -64,6 +66,13 @@ class Task:
     def workers(self) -> int:
         """How many processes work on it together; each asks for `resources`."""
         return self.settings.training.workers if isinstance(self.settings, TrainStage | UdaStage) else 1
+
+    @property
+    def weights(self) -> dict[str, str]:
+        """Role -> name of each file of outside weights: `model`, which it starts from, and `extractor`, of styles."""
+        extractor = self.settings.extractor.weights if isinstance(self.settings, StylesStage) else None
+        files = {"model": self.model.settings.weights if self.model is not None else None, "extractor": extractor}
+        return {role: file for role, file in files.items() if file is not None}
 
     @property
     def name(self) -> str:

@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from experiments.planning import Plan
+from experiments.schema import SearchStage
 from experiments.task import Task
-from orchestrator.execute import CRASH_RETRIES, Assignment, record_crash
+from orchestrator.execute import CRASH_RETRIES, Assignment, Attempt, attempt, execute, record_crash
+from orchestrator.stages.stage import OnStep
 from orchestrator.store import Store
 from orchestrator.sweep_state import Status, SweepState
 from orchestrator.tracker import MirrorTarget, Tracker
@@ -81,28 +83,40 @@ def assign(plan: Plan, task: Task) -> Assignment:
         root = plan.facts.find_root(name)
         if root is not None:
             roots[name] = root.absolute()
-    model = getattr(task.settings, "model", None)
-    weights = plan.facts.find_weights(model) if model is not None else None
+    weights = {role: plan.facts.find_weights(file) for role, file in task.weights.items()}
     return Assignment(task, plan.graph.name, plan.graph.profile, roots, weights, plan.cache)
 
 
 def run_on_worker(assignment: Assignment, store: Store, tracker: Any) -> tuple[str, float, str | None]:
     """Run a task in a Ray worker; return (status, seconds, message): the record itself stays in the store."""
-    from orchestrator.data_parallel import attempt_in_workers
-    from orchestrator.execute import attempt, execute
-
     task = assignment.task
 
     def on_step(step: int, values: Mapping[str, float]) -> None:
         tracker.report.remote(task.key, task.name, step, dict(values))
 
-    record = execute(assignment, store, on_step, attempt if task.workers == 1 else attempt_in_workers)
+    record = execute(assignment, store, on_step, _choose_attempt(task))
     return record.status, record.seconds, record.failure.message if record.failure else None
 
 
-def _ask(task: Task) -> dict[str, float | None]:
-    """Return what a task asks Ray for; one that only starts workers and waits for them asks for nothing itself."""
+def _choose_attempt(task: Task) -> Callable[[Assignment, Store, OnStep], Attempt]:
+    """Return how a task is run: in its worker, or in others that it starts and waits for."""
+    if isinstance(task.settings, SearchStage):
+        from orchestrator.search import attempt_search
+
+        return attempt_search
     if task.workers > 1:
+        from orchestrator.data_parallel import attempt_in_workers
+
+        return attempt_in_workers
+    return attempt
+
+
+def _ask(task: Task) -> dict[str, float | None]:
+    """Return what a task asks Ray for; one that only starts others and waits for them asks for nothing itself.
+
+    Those each ask for the task's resources: a search's trials, a training's workers.
+    """
+    if task.workers > 1 or isinstance(task.settings, SearchStage):
         return {"num_cpus": 0}
     memory_gb = task.resources.memory_gb
     memory = int(memory_gb * 2**30) if memory_gb else None
@@ -164,6 +178,10 @@ class _Sweep:
             cause = str(error).strip().splitlines()[0]
             status, seconds, message = "failed", 0.0, f"its worker died {CRASH_RETRIES + 1} times ({cause})"
             record_crash(assign(self.plan, task), self.store, message)
+            if isinstance(task.settings, SearchStage):
+                from orchestrator.reservation import free_resources
+
+                free_resources(self.store.scratch(task.key))
         self.state.status[task.key] = Status.DONE if status == "done" else Status.FAILED
         self.state.seconds[task.key] = seconds
         self.tracker.finish.remote(task.key, task.name)

@@ -29,6 +29,8 @@ from orchestrator.store import Store
 
 log = logging.getLogger(__name__)
 
+StageFunction = Callable[[Task, StageContext], StageResult]
+
 CRASH_RETRIES = 2  # a worker or node that dies; an error of the task itself is never retried
 
 
@@ -41,7 +43,7 @@ class Assignment:
         experiment: for whom, for the record.
         profile: under which profile, for the record.
         roots: name of a data set -> its root folder.
-        weights: the file of outside weights, or None.
+        weights: role -> file of outside weights, see `Task.weights`.
         cache: where decoded images are kept, or None.
         folder: where the task leaves what it makes; None is its folder in the store.
     """
@@ -50,7 +52,7 @@ class Assignment:
     experiment: str
     profile: str
     roots: Mapping[str, Path]
-    weights: Path | None
+    weights: Mapping[str, Path]
     cache: CacheSettings | None = None
     folder: Path | None = None
 
@@ -78,13 +80,20 @@ class Attempt:
     peak_gpu_memory_bytes: int | None
 
 
-def attempt(assignment: Assignment, store: Store, on_step: OnStep) -> Attempt:
-    """Run a task's stage in this process; an exception is its failure."""
+def attempt(assignment: Assignment, store: Store, on_step: OnStep, stage: StageFunction | None = None) -> Attempt:
+    """Run a task's stage in this process; an exception is its failure.
+
+    Args:
+        assignment: the task.
+        store: where its inputs are, and its folder.
+        on_step: takes live scalars.
+        stage: what to run; None is the function of the task's kind.
+    """
     started_at, started = _now(), time.perf_counter()
     reset_peak_memory()
     result, failure = None, None
     try:
-        result = _run(assignment, store, on_step)
+        result = _run(assignment, store, on_step, stage)
     except Exception as error:
         failure = _describe_failure(error)
         log.warning("task %s failed: %s", assignment.task.name, error)
@@ -147,9 +156,7 @@ def execute(
         return record
 
 
-def _run(assignment: Assignment, store: Store, on_step: OnStep) -> StageResult:
-    from orchestrator.stages.catalog import STAGE_FUNCTIONS  # here: imports torch and mmseg
-
+def _run(assignment: Assignment, store: Store, on_step: OnStep, stage: StageFunction | None) -> StageResult:
     task = assignment.task
     scratch = store.scratch(task.key)
     scratch.mkdir(parents=True, exist_ok=True)
@@ -167,7 +174,11 @@ def _run(assignment: Assignment, store: Store, on_step: OnStep) -> StageResult:
         on_step=on_step,
         cache=ImageCache(assignment.cache.folder, assignment.cache.max_bytes) if assignment.cache is not None else None,
     )
-    return STAGE_FUNCTIONS[task.kind](task, context)
+    if stage is None:
+        from orchestrator.stages.catalog import STAGE_FUNCTIONS  # here: imports mmseg
+
+        stage = STAGE_FUNCTIONS[task.kind]
+    return stage(task, context)
 
 
 def record_crash(assignment: Assignment, store: Store, message: str) -> None:

@@ -7,6 +7,7 @@ are never stored: they are derived from the confusion counts, so they cannot dis
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,6 +20,26 @@ SCHEMA_VERSION: Literal[1] = 1
 FILE = "record.json"
 
 
+class Clip(Settings):
+    """The counts of one clip of video within a cell, from which temporal scores are derived.
+
+    Attributes:
+        name: of its first and last frame.
+        frames: how many there are.
+        intersection: (K,) pixels of each class in a frame's prediction and in the next one's, warped onto it.
+        union: (K,) pixels in either.
+        vc: length of a window in frames -> (sum of the windows' scores, number of windows).
+        perceptual: the same over pairs of consecutive frames; None where it was not measured.
+    """
+
+    name: str
+    frames: int
+    intersection: tuple[int, ...]
+    union: tuple[int, ...]
+    vc: dict[int, tuple[float, int]] = {}
+    perceptual: tuple[float, int] | None = None
+
+
 class Cell(Settings):
     """One cell of a grid of scores.
 
@@ -28,6 +49,8 @@ class Cell(Settings):
         frames: number of images counted.
         confusion: (K, K) counts of pixels, rows = label, columns = prediction; None where there is no score.
         reason: why there is no score, where there is none.
+        calibration: (3, 15) pixels, summed confidence and correct pixels by bin of confidence; None where not counted.
+        clips: its clips of video, where temporal scores were asked for.
     """
 
     name: str
@@ -35,6 +58,8 @@ class Cell(Settings):
     frames: int
     confusion: tuple[tuple[int, ...], ...] | None
     reason: str | None = None
+    calibration: tuple[tuple[float, ...], ...] | None = None
+    clips: tuple[Clip, ...] = ()
 
 
 class Network(Settings):
@@ -98,6 +123,10 @@ class Record(Settings):
     peak_memory_bytes: int | None = None
     peak_gpu_memory_bytes: int | None = None
     failure: Failure | None = None
+
+
+FindRecord = Callable[[str], Record | None]
+"""The key of a task to its record, or None where it has none."""
 
 
 def dump_record(record: Record) -> str:

@@ -8,11 +8,13 @@ from collections.abc import Collection
 import numpy as np
 from numpy.typing import NDArray
 
+from adapt.scores.calibration import ece
 from adapt.scores.confusion import iou_per_class, mean_iou
 from adapt.scores.robustness import generalization_ability, mean_corrupted, relative_corrupted
+from adapt.scores.temporal import ClipScore, Ratio, score_temporal
 from adapt.tta.summary import summarise
 from corruptions.catalog import CORRUPTIONS
-from orchestrator.record import Cell, Record
+from orchestrator.record import Cell, Clip, Record
 
 CLEAN = "clean"
 
@@ -33,7 +35,9 @@ def score_record(record: Record) -> dict[str, float | None]:
 
     `evaluate`: `miou`, `iou/<class>`. `benchmark`: `clean_miou`, `miou/<corruption>/<severity>`, `mpc`, `rpc`, `gam`
     (the worst corruption's mean), `mpc_fixed_pixels` (without the corruptions that move pixels under their labels).
-    `stream`: `miou/<round>/<domain>`, `mean_miou`, `drift`. A failed task and a training stage have none.
+    `stream`: `miou/<round>/<domain>`, `mean_miou`, `drift`, `forgetting`; `ece`, `ece/<round>/<domain>` where calibration
+    was counted; `tc`, `vc_<n>`, `perceptual` where they were measured. A failed task and a stage that scores nothing have
+    none.
     """
     if record.status != "done":
         return {}
@@ -103,10 +107,44 @@ def _score_stream(record: Record) -> dict[str, float | None]:
         for confusion in (read_confusion(cell),)
     }
     if not counts:
-        return {"mean_miou": None, "drift": None}
+        return {"mean_miou": None, "drift": None, "forgetting": None}
     summary = summarise(counts)
     cells = {f"miou/{round_}/{_plain(domain)}": score for (round_, domain), score in summary.cells.items()}
-    return {"mean_miou": summary.mean, "drift": summary.drift, **cells}
+    means = {"mean_miou": summary.mean, "drift": summary.drift, "forgetting": summary.forgetting}
+    return {**means, **cells, **_score_calibration(record), **_score_video(record)}
+
+
+def _score_calibration(record: Record) -> dict[str, float | None]:
+    """Return the calibration error of each cell and of all their pixels; nothing where it was not counted."""
+    counts = {
+        f"ece/{cell.axes['round']}/{_plain(str(cell.axes['domain']))}": np.array(cell.calibration, np.float64)
+        for cell in record.cells
+        if cell.calibration is not None
+    }
+    if not counts:
+        return {}
+    pooled = ece(np.sum(list(counts.values()), axis=0)) if len(counts) == len(record.cells) else None
+    return {"ece": pooled, **{name: ece(bins) for name, bins in counts.items()}}
+
+
+def _score_video(record: Record) -> dict[str, float | None]:
+    """Return how steady the predictions of all clips are; nothing where that was not measured."""
+    clips = [read_clip(clip) for cell in record.cells for clip in cell.clips]
+    if not clips:
+        return {}
+    return {name: score.value for name, score in score_temporal(clips).items()}
+
+
+def read_clip(clip: Clip) -> ClipScore:
+    """Return the counts of a clip as they were measured."""
+    return ClipScore(
+        name=clip.name,
+        frames=clip.frames,
+        intersection=np.array(clip.intersection, np.int64),
+        union=np.array(clip.union, np.int64),
+        vc={length: Ratio(*ratio) for length, ratio in clip.vc.items()},
+        perceptual=None if clip.perceptual is None else Ratio(*clip.perceptual),
+    )
 
 
 def _plain(name: str) -> str:

@@ -33,12 +33,17 @@ def read_image(path: Path) -> NDArray[np.uint8]:
         (H, W, 3) uint8, RGB.
 
     Raises:
-        PrerequisiteError: The file is missing, cut short or no image; the text names it.
+        PrerequisiteError: The file is missing, cut short or no image, or has one channel or 16 bits; the text names it.
     """
-    image = cv2.imdecode(np.frombuffer(_read_bytes(path), np.uint8), cv2.IMREAD_COLOR)
+    image = cv2.imdecode(np.frombuffer(_read_bytes(path), np.uint8), cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH)
     if image is None:
         raise _broken(path, "it cannot be decoded as an image")
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    if image.ndim != 3 or image.dtype != np.uint8:
+        raise PrerequisiteError(
+            f"The image '{path}' has {_describe(image)}, but images here have 3 channels of uint8 (RGB). Check that it is no "
+            "label, or convert it to 8-bit colour."
+        )
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
 
 
 def read_label(frame: Frame, settings: DatasetSettings) -> NDArray[np.uint8]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import types
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -68,6 +70,36 @@ def use_source_statistics(model: nn.Module) -> None:
         layer.track_running_stats = layer.running_mean is not None
         layer.__dict__.pop("forward", None)
         layer.__dict__.pop("_blend", None)
+
+
+@contextmanager
+def follow_statistics(model: nn.Module, momentum: float | None = None) -> Iterator[None]:
+    """Let BatchNorm normalise by its input's statistics and its running statistics follow; in eval mode afterwards.
+
+    A layer whose input holds a single value per channel (after global pooling, at batch size 1) keeps its running
+    statistics for that call, and does not change them.
+
+    Args:
+        model: the network, in eval mode.
+        momentum: weight of a new batch in the running statistics; None leaves each layer its own.
+    """
+    layers = list_batch_norms(model)
+    own = [layer.momentum for layer in layers]
+    hooks = [layer.register_forward_pre_hook(_follow) for layer in layers]
+    for layer in layers:
+        layer.momentum = layer.momentum if momentum is None else momentum
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+        for layer, before in zip(layers, own, strict=True):
+            layer.momentum = before
+            layer.eval()
+
+
+def _follow(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+    layer.train(_count_values(inputs[0]) > 1)
 
 
 def _choose_statistics(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:

@@ -6,8 +6,20 @@ from typing import Any
 
 from torch import nn
 
+from adapt.tta.auxadapt import AuxAdapt
+from adapt.tta.bn_alpha import BnAlpha
+from adapt.tta.bn_ema import BnEma
 from adapt.tta.bn_stats import BnStats
+from adapt.tta.bn_train import BnTrain
+from adapt.tta.cotta import Cotta
+from adapt.tta.eata import Eata
+from adapt.tta.eta import Eta
+from adapt.tta.memo import Memo
 from adapt.tta.method import Method
+from adapt.tta.pseudo_label import PseudoLabel
+from adapt.tta.rdumb import Rdumb
+from adapt.tta.reservoir.reservoir import Reservoir
+from adapt.tta.sar import Sar
 from adapt.tta.settings import MethodSettings
 from adapt.tta.source import Source
 from adapt.tta.supplies import Forward, Supplies
@@ -16,7 +28,19 @@ from adapt.tta.tent import Tent
 METHODS: dict[str, type[Method[Any]]] = {
     "source": Source,
     "bn_stats": BnStats,
+    "bn_alpha": BnAlpha,
+    "bn_ema": BnEma,
+    "bn_train": BnTrain,
     "tent": Tent,
+    "pseudo_label": PseudoLabel,
+    "eta": Eta,
+    "eata": Eata,
+    "sar": Sar,
+    "cotta": Cotta,
+    "rdumb": Rdumb,
+    "memo": Memo,
+    "auxadapt": AuxAdapt,
+    "reservoir": Reservoir,
 }
 
 

@@ -6,7 +6,7 @@ import copy
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -65,7 +65,7 @@ class Method(ABC, Generic[SettingsT]):
         optimizer: set by `configure` where the method has one.
     """
 
-    updates: ClassVar[str]
+    updates: str
     unit: str | None = None
     batch_norm: str
     optimizer: torch.optim.Optimizer | None = None
@@ -128,6 +128,13 @@ class Method(ABC, Generic[SettingsT]):
         """Name everything that the method may change: parameters and buffers, of whatever network.
 
         Those of `collect_parameters` unless overridden (running statistics, a teacher's weights).
+        """
+        return dict(self.collect_parameters())
+
+    def collect_deciding_tensors(self) -> dict[str, Tensor]:
+        """Name those tensors of `collect_tensors` that decide the prediction: what ReservoirTTA ensembles.
+
+        Those of `collect_parameters` unless overridden (a teacher's weights). All are floating-point.
         """
         return dict(self.collect_parameters())
 

@@ -1,94 +1,41 @@
-"""Online adaptation over a stream: load, predict, score, adapt, and nothing else."""
+"""Online adaptation over a stream: predict, score, adapt, and nothing else."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+import contextlib
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.functional import interpolate
+from torch.utils.flop_counter import FlopCounterMode
 
 from adapt.errors import TaskError
-from adapt.scores.confusion import count_confusion
-from adapt.tta.method import Method, Outcome
+from adapt.tta.feed import Sample
+from adapt.tta.method import Method
+from adapt.tta.recovery import Adaptation, Guard, OnNonFinite
 from adapt.tta.stream import Step
+from adapt.tta.stream_scores import CellKey, FrameScore, StreamScores
 from adapt.tta.stream_settings import ResetSettings
+from adapt.tta.video_scorer import VideoScorer
 
-Load = Callable[[Step], tuple[Tensor, NDArray[np.uint8]]]
-"""A step to its batch of one image, (1, 3, H, W) as the model takes it, and its label, (h, w) ids, 255 ignored."""
+Count = TypeVar("Count", np.int64, np.float64)
 
-
-@dataclass(frozen=True)
-class FrameScore:
-    """What one frame gave.
-
-    Attributes:
-        index: the frame's place in the manifest, from 0.
-        step: its row.
-        confusion: int64 (K, K), rows are labels, columns predictions.
-        loss: the loss of the adaptation, None where the method has none.
-        updates: optimiser steps taken.
-        skipped: optimiser steps that the method decided not to take.
-        was_reset: whether the method went back to its start before this frame.
-        seconds: the time of prediction and adaptation, without loading and scoring.
-    """
-
-    index: int
-    step: Step
-    confusion: NDArray[np.int64]
-    loss: float | None
-    updates: int
-    skipped: int
-    was_reset: bool
-    seconds: float
-
-
-@dataclass(frozen=True)
-class StreamScores:
-    """What a stream gave: the frames in order, and sums over them.
-
-    Attributes:
-        frames: one entry for each step of the manifest, in its order.
-        cells: (round, domain) -> confusion int64 (K, K), the sum over the cell's frames; cells in order of appearance.
-    """
-
-    frames: tuple[FrameScore, ...] = ()
-    cells: dict[tuple[int, str], NDArray[np.int64]] = field(default_factory=dict)
-
-    @property
-    def updates(self) -> int:
-        """Optimiser steps taken."""
-        return sum(frame.updates for frame in self.frames)
-
-    @property
-    def skipped(self) -> int:
-        """Optimiser steps that the method decided not to take."""
-        return sum(frame.skipped for frame in self.frames)
-
-    @property
-    def resets(self) -> int:
-        """How often the method went back to its start, not counting the start of the stream."""
-        return sum(frame.was_reset for frame in self.frames)
-
-    @property
-    def frames_per_s(self) -> float | None:
-        """Frames per second of prediction and adaptation, without loading and scoring; None without frames."""
-        seconds = sum(frame.seconds for frame in self.frames)
-        return len(self.frames) / seconds if seconds > 0 else None
+Prepare = Callable[[Step, NDArray[np.uint8]], Tensor]
+"""A step and its image, RGB uint8 (H, W, 3), to a batch of one, (1, 3, h, w), as the model takes it."""
 
 
 def run_stream(
     method: Method[Any],
-    manifest: Sequence[Step],
-    load: Load,
+    feed: Iterable[Sample],
+    prepare: Prepare,
     num_classes: int,
+    *,
     on_frame: Callable[[FrameScore], None] | None = None,
     reset: ResetSettings | None = None,
+    on_non_finite: OnNonFinite = "restore",
+    temporal: VideoScorer | None = None,
 ) -> StreamScores:
     """Walk a method through a stream, scoring each frame by the prediction made before its update.
 
@@ -96,43 +43,47 @@ def run_stream(
 
     Args:
         method: prepared by `build_method`.
-        manifest: the frames in order.
-        load: gives the pixels and the label of a step. Logits of another size than the label's are resized to it
-            bilinearly before the argmax.
+        feed: the frames in order, from `adapt.tta.feed.open_feed`.
+        prepare: makes the model's input of an image.
         num_classes: K.
         on_frame: called after each frame, for progress and live curves.
         reset: when to go back to the start; never by default.
+        on_non_finite: what becomes of a loss, a prediction or parameters that are not finite.
+        temporal: measures video beside the stream, in a thread; not measured by default.
 
     Returns:
         The scores of every frame and cell.
 
     Raises:
-        TaskError: if a loss or a prediction is not finite; it names the step.
+        TaskError: if the stream cannot go on; it names the step. Whatever the feed raises.
     """
     reset = reset or ResetSettings()
-    method.reset()
+    guard = Guard(method, on_non_finite, num_classes)
+    guard.reset()
     frames: list[FrameScore] = []
-    cells: dict[tuple[int, str], NDArray[np.int64]] = {}
-    for index, step in enumerate(manifest):
-        was_reset = index > 0 and is_reset_due(reset, index, manifest[index - 1].domain, step.domain)
-        if was_reset:
-            method.reset()
-        images, label = load(step)
-        started = time.perf_counter()
-        outcome = _predict_and_adapt(method, images, index, step)
-        if images.is_cuda:
-            torch.cuda.synchronize(images.device)
-        seconds = time.perf_counter() - started
-        confusion = count_confusion(label, classify(outcome.logits, label.shape), num_classes)
-        cell = (step.round, step.domain)
-        cells[cell] = cells.get(cell, 0) + confusion
-        frame = FrameScore(
-            index, step, confusion, outcome.loss, outcome.updates, outcome.skipped, was_reset, seconds=seconds
-        )
-        frames.append(frame)
-        if on_frame is not None:
-            on_frame(frame)
-    return StreamScores(tuple(frames), cells)
+    flops: int | None = None
+    with temporal or contextlib.nullcontext():
+        for index, (step, image, label) in enumerate(feed):
+            was_reset = index > 0 and is_reset_due(reset, index, frames[-1].step.domain, step.domain)
+            if was_reset:
+                guard.reset()
+            images = prepare(step, image)
+            with _count_flops(index) as counter:
+                done = _adapt(guard, images, label, index, step)
+            flops = flops if counter is None else counter.get_total_flops()
+            if temporal is not None:
+                temporal.add(index, step, image, label, done.counts.prediction, images)
+            frames.append(_describe(index, step, done, was_reset))
+            if on_frame is not None:
+                on_frame(frames[-1])
+        clips = {} if temporal is None else temporal.finish()
+    return StreamScores(
+        frames=tuple(frames),
+        cells=_add_up((frame.cell, frame.confusion) for frame in frames),
+        calibration=_add_up((frame.cell, frame.calibration) for frame in frames),
+        clips=clips,
+        flops_per_frame=flops,
+    )
 
 
 def is_reset_due(reset: ResetSettings, index: int, previous_domain: str, domain: str) -> bool:
@@ -158,30 +109,36 @@ def is_reset_due(reset: ResetSettings, index: int, previous_domain: str, domain:
             return True
 
 
-def classify(logits: Tensor, size: tuple[int, ...]) -> NDArray[np.uint8]:
-    """Choose the class of every pixel of one frame.
-
-    Args:
-        logits: (1, K, h, w).
-        size: (H, W) of the label; logits of another size are resized bilinearly (corners not aligned).
-
-    Returns:
-        Train ids, uint8 (H, W).
-    """
-    if tuple(logits.shape[-2:]) != size:
-        logits = interpolate(logits, size=size, mode="bilinear", align_corners=False)
-    return logits[0].argmax(dim=0).to(torch.uint8).cpu().numpy()
+def _count_flops(index: int) -> contextlib.AbstractContextManager[FlopCounterMode | None]:
+    """Count the operations of the first frame, whose time does not matter where there are others."""
+    return FlopCounterMode(display=False) if index == 0 else contextlib.nullcontext()
 
 
-def _predict_and_adapt(method: Method[Any], images: Tensor, index: int, step: Step) -> Outcome:
+def _adapt(guard: Guard, images: Tensor, label: NDArray[np.uint8], index: int, step: Step) -> Adaptation:
     try:
-        outcome = method.predict_and_adapt(images)
+        return guard.adapt(images, label)
     except TaskError as error:
         raise TaskError(f"The stream stopped at step {index} ({step}). {error}") from error
-    if not torch.isfinite(outcome.logits).all():
-        raise TaskError(
-            f"The stream stopped at step {index} ({step}). The prediction holds values that are not finite. Run this "
-            "frame with the method `source`: if that is finite, lower the learning rate (`lr`) or choose a reset "
-            "policy; if not, the weights or the frame are broken."
-        )
-    return outcome
+
+
+def _describe(index: int, step: Step, done: Adaptation, was_reset: bool) -> FrameScore:
+    return FrameScore(
+        index=index,
+        step=step,
+        confusion=done.counts.confusion,
+        calibration=done.counts.calibration,
+        loss=done.outcome.loss,
+        updates=done.outcome.updates,
+        skipped=done.outcome.skipped,
+        was_reset=was_reset,
+        recovered=done.recovered,
+        seconds=done.seconds,
+        notes=done.outcome.notes,
+    )
+
+
+def _add_up(counts: Iterable[tuple[CellKey, NDArray[Count]]]) -> dict[CellKey, NDArray[Count]]:
+    sums: dict[CellKey, NDArray[Count]] = {}
+    for cell, added in counts:
+        sums[cell] = sums[cell] + added if cell in sums else added
+    return sums

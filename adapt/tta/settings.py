@@ -6,9 +6,9 @@ Learning rates explain most published gains: sweep them on a held-out stream (`s
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
 from adapt.settings import Settings
 
@@ -145,25 +145,38 @@ class CottaSettings(_OptimizedSettings):
     Attributes:
         ema: how much of the teacher is kept at each step.
         restore: chance of each weight to go back to its start at each step.
-        anchor_threshold: the anchor's label is taken where its confidence is above this, the averaged views' elsewhere.
+        anchor_threshold: the label is a plain view's where the source model (the anchor) is more confident than this, the
+            averaged views' elsewhere; 1 leaves the anchor out. 0.69 is for Cityscapes: just under the value that 5 % of its
+            pixels stay below (0.74).
+        confident_label: where the anchor is confident, the label is its own, or the teacher's on the plain view (paper
+            and published code).
+        label: the student learns the argmax (`hard`, the published segmentation code) or the probabilities (`soft`, the
+            published classification code).
         scales: of the teacher's views.
         flip: whether each view comes mirrored too.
+        views_at_once: 2 sends a view and its mirror image through the network together, 1 one by one with less memory;
+            the predictions are the same. BatchNorm with batch statistics has them one by one in any case.
     """
 
     name: Literal["cotta"] = "cotta"
     ema: Share = 0.999
     restore: Share = 0.01
     anchor_threshold: Share = 0.69
+    confident_label: Literal["anchor", "teacher"] = "anchor"
+    label: Literal["hard", "soft"] = "hard"
     scales: Annotated[tuple[PositiveFloat, ...], Field(min_length=1)] = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0)
     flip: bool = True
+    views_at_once: Literal[1, 2] = 2
 
 
 class MemoSettings(_OptimizedSettings):
     """One step on the entropy of the mean prediction over views of the frame, then the prediction, then a reset.
 
     Attributes:
-        views: how many views of a frame, the frame itself included.
-        strength: half-width of the ranges of the views' brightness and contrast.
+        views: how many views of a frame, the frame itself included; every second one is mirrored. 8 is ours: each costs
+            a forward and a backward pass, and memory for both (64 in the published code, on ImageNet).
+        strength: a view's contrast is drawn from 1 +- this, its brightness moves by +- this times the deviation of a
+            channel's values; 0.2 is ours.
     """
 
     name: Literal["memo"] = "memo"
@@ -179,9 +192,10 @@ class AuxAdaptSettings(_OptimizedSettings):
     Attributes:
         fusion: the decision is the argmax of the sum of logits, or of the mean of probabilities.
         loss_on: cross-entropy of the auxiliary logits alone, or of the fused ones, to that decision.
-        aux_scale: size of the auxiliary network's input relative to the main one's.
-        update_interval: one update every so many frames.
-        update_bn: whether the auxiliary network's BatchNorm uses, and follows, the statistics of the frames.
+        aux_scale: size of the auxiliary network's input relative to the main one's; 0.5 in the public implementation.
+        update_interval: one update every so many frames, the first frame included.
+        update_bn: whether the auxiliary network's BatchNorm, on frames with an update, uses the statistics of the frame
+            and its running statistics follow them; it uses its running statistics on all other frames.
     """
 
     name: Literal["auxadapt"] = "auxadapt"
@@ -218,8 +232,9 @@ class ReservoirSettings(Settings):
             source.
         batch_weights: ours. None leaves BatchNorm to the base method. Otherwise the first model, the source's, keeps the
             source's statistics, and each new one takes that weight of the batch's statistics, out of these, which gives
-            the highest mutual information on the batch that founds it: (1.0,) always the batch's, (0.0, 1.0) a choice,
-            more of them a blend.
+            the highest mutual information on the batch that founds it, or the smallest of those that come within 0.02
+            nats of it: (1.0,) always the batch's, (0.0, 1.0) a choice, more of them a blend. It takes
+            the place of the base's `batch_norm`.
     """
 
     name: Literal["reservoir"] = "reservoir"
@@ -232,6 +247,20 @@ class ReservoirSettings(Settings):
     cluster_weight_decay: NonNegativeFloat = 0.01
     initialise: Literal["mutual_information", "source"] = "mutual_information"
     batch_weights: Annotated[tuple[Share, ...], Field(min_length=1)] | None = None
+
+    @model_validator(mode="after")
+    def _check_models(self) -> Self:
+        if self.buffer < self.models:
+            raise ValueError(
+                f"a buffer of {self.buffer} styles leaves none for each of {self.models} models: raise buffer to at least "
+                f"{self.models}, or lower models"
+            )
+        if self.batch_weights is not None and self.base.name == "cotta":
+            raise ValueError(
+                "batch_weights set the statistics of one network, but the base 'cotta' runs three (student, teacher, "
+                "anchor): remove batch_weights and choose cotta's own batch_norm, or take another base"
+            )
+        return self
 
 
 RdumbBase = Annotated[

@@ -1,4 +1,4 @@
-"""The frames of a stream in order, written down before it runs, and the pixels of each."""
+"""The frames of a stream in order, written down before it runs."""
 
 from __future__ import annotations
 
@@ -6,15 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from adapt.data.layout import Frame
-from adapt.data.reading import read_frame
-from adapt.data.settings import DatasetSettings
 from adapt.errors import SpecError
+from adapt.tta.order import Visit, list_visits
 from adapt.tta.stream_settings import DomainSettings, StreamSettings
-from corruptions.apply import corrupt
 from corruptions.seeding import derive_seed
 
 
@@ -23,8 +18,9 @@ class Step:
     """One row of a manifest: which frame comes, and how it is corrupted.
 
     Attributes:
-        round: from 0.
-        domain: the label of the domain; (round, domain) is the cell that the frame is scored in.
+        round: from 0; always 0 where the order is drawn (`cdc`, `mixed`).
+        domain: the label of the domain; (round, domain) is the cell that the frame is scored in. In a gradual stream the
+            severity and the way belong to it: `cityscapes/fog/3/up`, `cityscapes/fog/3/down`.
         dataset: the name of the data set that holds the frame.
         frame: the frame's name, unique within the data set.
         corruption: a name of the corruption catalogue, or None.
@@ -57,70 +53,40 @@ FramesByName = Mapping[str, Mapping[str, Frame]]
 def build_manifest(settings: StreamSettings, frames_by_dataset: Mapping[str, Sequence[Frame]]) -> Manifest:
     """Write down every frame of a stream in the order in which it comes.
 
-    Within a domain frames are sorted by image path, whatever the order given; rounds repeat the same rows.
+    Frames are numbered by image path, whatever the order given. The same settings and frames give the same rows on any
+    machine: what is drawn is drawn by `adapt.tta.order`.
 
     Args:
         settings: the stream.
         frames_by_dataset: the frames of each data set that a domain names.
 
     Returns:
-        The rows, `rounds` times the (limited) frames of every domain in order.
+        The rows.
 
     Raises:
         SpecError: if a domain names an unknown data set, or one without frames.
     """
-    frames_by_domain = [
-        (domain, _choose_frames(domain, settings.limit, frames_by_dataset)) for domain in settings.domains
-    ]
-    return tuple(
-        Step(
-            round=round_,
-            domain=domain.label,
-            dataset=domain.dataset,
-            frame=frame.name,
-            corruption=domain.corruption,
-            severity=domain.severity,
-            seed=_derive_seed(settings.seed, frame, domain),
-        )
-        for round_ in range(settings.rounds)
-        for domain, frames in frames_by_domain
-        for frame in frames
-    )
+    frames = {domain.label: _choose_frames(domain, settings.limit, frames_by_dataset) for domain in settings.domains}
+    names = {label: [frame.name for frame in chosen] for label, chosen in frames.items()}
+    return tuple(_write_step(settings.seed, visit) for visit in list_visits(settings, names))
 
 
 def index_frames(frames_by_dataset: Mapping[str, Sequence[Frame]]) -> dict[str, dict[str, Frame]]:
-    """Index frames by data set and name, for `load_step`."""
+    """Index frames by data set and name, for `adapt.tta.feed.open_feed` and `adapt.tta.clip.find_clip_starts`."""
     return {dataset: {frame.name: frame for frame in frames} for dataset, frames in frames_by_dataset.items()}
 
 
-def load_step(
-    step: Step, frames: FramesByName, datasets: Mapping[str, DatasetSettings]
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Read a step's image and label, and corrupt the image at its own size.
-
-    Args:
-        step: a row of the manifest.
-        frames: from `index_frames`.
-        datasets: the settings of each data set, by the same names.
-
-    Returns:
-        The image, RGB uint8 (H, W, 3), and the train ids, uint8 (H, W), 255 where ignored.
-
-    Raises:
-        PrerequisiteError: if a file is missing or broken, or the frame has no label.
-        CorruptionError: if the image is too small for the corruption.
-    """
-    frame = frames[step.dataset][step.frame]
-    image, label = read_frame(frame, datasets[step.dataset])
-    if step.corruption is not None and step.severity is not None and step.seed is not None:
-        image = corrupt(image, step.corruption, step.severity, step.seed, origin=str(frame.image))
-    return image, label
-
-
-def _derive_seed(seed: int, frame: Frame, domain: DomainSettings) -> int | None:
-    if domain.corruption is None or domain.severity is None:
-        return None
-    return derive_seed(seed, frame.name, domain.corruption, domain.severity)
+def _write_step(seed: int, visit: Visit) -> Step:
+    name, severity = visit.domain.corruption, visit.severity
+    return Step(
+        round=visit.round,
+        domain=visit.label,
+        dataset=visit.domain.dataset,
+        frame=visit.frame,
+        corruption=name,
+        severity=severity,
+        seed=None if name is None or severity is None else derive_seed(seed, visit.frame, name, severity),
+    )
 
 
 def _choose_frames(

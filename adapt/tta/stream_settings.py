@@ -37,7 +37,8 @@ class DomainSettings(Settings):
     Attributes:
         dataset: a name that the experiment resolves to a data set.
         corruption: a name of the corruption catalogue, or None for the images as they are.
-        severity: 1 to 5, given exactly when there is a corruption.
+        severity: 1 to 5, given exactly when there is a corruption; but in a `gradual` stream, which goes through all of
+            them, a domain has a corruption and no severity.
     """
 
     dataset: Annotated[str, Field(min_length=1)]
@@ -45,11 +46,11 @@ class DomainSettings(Settings):
     severity: Annotated[int, Field(ge=1, le=5)] | None = None
 
     @model_validator(mode="after")
-    def _check_pair(self) -> Self:
-        if (self.corruption is None) != (self.severity is None):
+    def _check_corruption(self) -> Self:
+        if self.corruption is None and self.severity is not None:
             raise ValueError(
                 "corruption and severity go together: give both or neither, "
-                f"got corruption={self.corruption!r} and severity={self.severity!r}"
+                f"got corruption=None and severity={self.severity!r}"
             )
         if self.corruption is not None:
             corruption(self.corruption)  # refuses a name that is not in the catalogue
@@ -57,24 +58,35 @@ class DomainSettings(Settings):
 
     @property
     def label(self) -> str:
-        """The domain's name in scores and manifests: `cityscapes`, or `cityscapes/fog/3` under a corruption."""
-        return self.dataset if self.corruption is None else f"{self.dataset}/{self.corruption}/{self.severity}"
+        """The domain's name in scores and manifests: `cityscapes`, or `cityscapes/fog/3` under a corruption.
+
+        In a gradual stream it is the beginning of the names of its cells: `cityscapes/fog`.
+        """
+        return "/".join(str(part) for part in (self.dataset, self.corruption, self.severity) if part is not None)
 
 
 class StreamSettings(Settings):
     """An ordered walk through domains.
 
     Attributes:
-        kind: `single` is one domain; `continual` is a fixed order of several.
-        domains: the domains in the order in which they come.
-        rounds: how often the whole order is repeated (10, and also 3, in published Cityscapes -> ACDC tables).
+        kind: `single` is one domain; `continual` is a fixed order of several; `recurring` is the same order again and
+            again (CSC); `cdc` draws a domain and the length of its run until all frames are used up; `gradual` takes a
+            corruption's severity from 1 to 5 and back to 1, each on all frames; `mixed` shuffles the frames of all
+            domains into each other.
+        domains: the domains in the order in which they come (`cdc` and `mixed` draw it).
+        rounds: how often the whole order is repeated (10, and also 3, in published Cityscapes -> ACDC tables); 2 or more
+            for `recurring`, 1 for `cdc` and `mixed`.
+        run_length: of `recurring`, how many frames of each domain come in a round, each round going on where the last one
+            stopped and beginning anew after the domain's last frame; of `cdc`, how many frames a run has at most. None is
+            all frames of the domain.
         limit: at most so many frames of each domain, the first by path; None takes all.
-        seed: of the corruptions; a frame looks the same in every round.
+        seed: of the corruptions and of what is drawn; a frame looks the same in every round.
     """
 
-    kind: Literal["single", "continual"]
+    kind: Literal["single", "continual", "recurring", "cdc", "gradual", "mixed"]
     domains: Annotated[tuple[DomainSettings, ...], Field(min_length=1)]
     rounds: PositiveInt = 1
+    run_length: PositiveInt | None = None
     limit: PositiveInt | None = None
     seed: NonNegativeInt = 0
 
@@ -83,12 +95,69 @@ class StreamSettings(Settings):
         labels = [domain.label for domain in self.domains]
         if self.kind == "single" and len(labels) != 1:
             raise ValueError(f"a stream of kind 'single' has one domain, got {len(labels)}: use kind 'continual'")
-        if self.kind == "continual" and len(labels) < 2:
-            raise ValueError("a stream of kind 'continual' has at least two domains, got one: use kind 'single'")
+        if self.kind not in ("single", "gradual") and len(labels) < 2:
+            raise ValueError(f"a stream of kind '{self.kind}' has at least two domains, got one: use kind 'single'")
         repeated = sorted({label for label in labels if labels.count(label) > 1})
         if repeated:
             raise ValueError(
                 f"each domain may come once in a round, but {', '.join(repeated)} is repeated: its scores would share "
                 "a cell. Remove it, or raise `rounds` to walk through the order again"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _check_severities(self) -> Self:
+        for domain in self.domains:
+            if self.kind == "gradual" and (domain.corruption is None or domain.severity is not None):
+                raise ValueError(
+                    "a domain of a 'gradual' stream names a corruption and no severity, for it goes through all of "
+                    f"them; got corruption={domain.corruption!r} and severity={domain.severity!r}"
+                )
+            if self.kind != "gradual" and domain.corruption is not None and domain.severity is None:
+                raise ValueError(
+                    "corruption and severity go together: give both or neither (only kind 'gradual' goes through all "
+                    f"severities), got corruption={domain.corruption!r} and severity=None"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _check_rounds(self) -> Self:
+        if self.kind == "recurring" and self.rounds < 2:
+            raise ValueError(
+                "a stream of kind 'recurring' comes again: give rounds: 2 or more, or use kind 'continual'"
+            )
+        if self.kind in ("cdc", "mixed") and self.rounds > 1:
+            raise ValueError(
+                f"a stream of kind '{self.kind}' draws its order over all frames and has no rounds, got rounds="
+                f"{self.rounds}: remove it, or use kind 'recurring'"
+            )
+        if self.run_length is not None and self.kind not in ("recurring", "cdc"):
+            raise ValueError(
+                f"run_length belongs to the kinds 'recurring' and 'cdc'; remove it (`limit` takes fewer frames of each "
+                f"domain) or change the kind '{self.kind}'"
+            )
+        return self
+
+
+class TemporalSettings(Settings):
+    """What is measured on video beside mIoU: how steady the predictions are (`adapt.scores.temporal`).
+
+    Attributes:
+        flow: gives the motion between two frames: `dis` or `farneback`, which OpenCV has, or the name of a function as
+            `package.module:function` (`adapt.scores.flow.build_flow`).
+        windows: lengths in frames of the windows of video consistency; VC_8 and VC_16 are the published ones.
+        drop_last: leave out the last window of each clip, as the published code of VC does.
+        perceptual: whether perceptual consistency is measured too; it costs a pass of the network and a comparison of all
+            pairs of pixels of its features for each frame.
+    """
+
+    flow: Annotated[str, Field(pattern=r"^(dis|farneback|[A-Za-z_][\w.]*:[A-Za-z_]\w*)$")] = "dis"
+    windows: tuple[Annotated[int, Field(ge=2)], ...] = (8, 16)
+    drop_last: bool = False
+    perceptual: bool = False
+
+    @model_validator(mode="after")
+    def _check_windows(self) -> Self:
+        if len(set(self.windows)) < len(self.windows):
+            raise ValueError(f"each length may be named once in windows, got {list(self.windows)}")
         return self

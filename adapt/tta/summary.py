@@ -1,4 +1,4 @@
-"""The mIoU of a stream by cell and round, its mean, and its drift over the rounds."""
+"""The mIoU of a stream by cell and round, its mean, its drift over the rounds, and what was forgotten."""
 
 from __future__ import annotations
 
@@ -20,12 +20,15 @@ class StreamSummary:
         rounds: by round, the mean over its domains, as in published tables.
         mean: over the rounds.
         drift: last round minus first round; negative where the method forgets. None with one round.
+        forgetting: how far the last round lies below the best of the rounds before it, by domain, averaged; negative
+            where domains end better than they ever were. None with one round, or where domains differ between rounds.
     """
 
     cells: dict[tuple[int, str], float | None]
     rounds: dict[int, float | None]
     mean: float | None
     drift: float | None
+    forgetting: float | None
 
 
 def summarise(cells: Mapping[tuple[int, str], NDArray[np.int64]]) -> StreamSummary:
@@ -44,7 +47,20 @@ def summarise(cells: Mapping[tuple[int, str], NDArray[np.int64]]) -> StreamSumma
     }
     first, last = rounds[min(rounds)], rounds[max(rounds)]
     drift = None if len(rounds) == 1 or first is None or last is None else last - first
-    return StreamSummary(miou, rounds, _mean(rounds.values()), drift)
+    return StreamSummary(miou, rounds, _mean(rounds.values()), drift, _measure_forgetting(miou, sorted(rounds)))
+
+
+def _measure_forgetting(miou: Mapping[tuple[int, str], float | None], rounds: list[int]) -> float | None:
+    *earlier, last = rounds
+    if not earlier:
+        return None
+    losses: list[float | None] = []
+    for domain in dict.fromkeys(domain for _, domain in miou):
+        before = [miou.get((round_, domain)) for round_ in earlier]
+        now = miou.get((last, domain))
+        known = [value for value in before if value is not None]
+        losses.append(None if now is None or len(known) < len(before) else max(known) - now)
+    return _mean(losses)
 
 
 def _mean(values: Iterable[float | None]) -> float | None:

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from types import FrameType
 
 from adapt.errors import SegshiftError
-from orchestrator.cli import dashboard, data, doctor, leaderboard, mlflow, plan, run_task, status, sweep
+from orchestrator.cli import adapt, dashboard, data, doctor, leaderboard, mlflow, plan, run_task, status, sweep
 
-COMMANDS = (plan, sweep, status, leaderboard, data, doctor, dashboard, mlflow, run_task)
+COMMANDS = (plan, sweep, status, leaderboard, data, doctor, dashboard, mlflow, run_task, adapt)
 
 DESCRIPTION = """\
 Run domain-adaptation and robustness experiments in semantic segmentation as one graph, and compare them.

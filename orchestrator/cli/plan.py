@@ -7,8 +7,12 @@ import json
 from typing import TYPE_CHECKING
 
 from experiments.document import read_document
+from experiments.graph import Graph
 from experiments.load import find_experiment, list_experiments
 from experiments.planning import Plan
+from experiments.schema import SearchStage
+from experiments.search import list_points
+from experiments.task import Task
 from orchestrator.cli.options import (
     add_command,
     add_experiment_options,
@@ -84,13 +88,34 @@ def to_json(plan: Plan, state: SweepState, costs: Costs) -> dict[str, object]:
                 "point": dict(task.point),
                 "inputs": dict(task.inputs),
                 "cached": state.status[task.key] is Status.CACHED,
-                "estimated_seconds": estimate_task_s(task, plan.graph.name, plan.graph.variant, costs),
+                "trials": count_trials(task),
+                "estimated_seconds": estimate_s(task, plan.graph, costs),
                 "resources": task.resources.model_dump(),
             }
             for task in plan.graph.tasks.values()
         ],
         "leaderboards": {name: list(stage.needs) for name, stage in plan.graph.leaderboards.items()},
     }
+
+
+def count_trials(task: Task) -> int | None:
+    """Return how many trials a search makes; None for what is no search."""
+    return len(list_points(task.settings.search)) if isinstance(task.settings, SearchStage) else None
+
+
+def estimate_s(task: Task, graph: Graph, costs: Costs) -> float | None:
+    """Return the seconds that a task is expected to take, or None.
+
+    A search that was never measured takes the time of the stream that it is for, once for each trial: more than it will
+    be where trials run side by side, or where the validation stream is the shorter one.
+    """
+    known = estimate_task_s(task, graph.name, graph.variant, costs)
+    trials = count_trials(task)
+    if known is not None or trials is None:
+        return known
+    stream = next(other for other in graph.tasks.values() if other.inputs.get("method") == task.key)
+    each = estimate_task_s(stream, graph.name, graph.variant, costs)
+    return each * trials if each is not None else None
 
 
 def _print_tree(plan: Plan, state: SweepState, costs: Costs) -> None:
@@ -109,13 +134,15 @@ def _print_tree(plan: Plan, state: SweepState, costs: Costs) -> None:
         cached = sum(state.status[key] is Status.CACHED for key in tasks)
         needs = sorted({graph.tasks[key].stage for task in tasks.values() for key in task.inputs.values()})
         suffix = f" ← {', '.join(needs)}" if needs else ""
-        each = estimate_task_s(first, graph.name, graph.variant, costs)
+        each = estimate_s(first, graph, costs)
         cost = f", about {show_duration(each)} each" if each is not None else ""
         count = f"{len(tasks)} task{'s' if len(tasks) > 1 else ''}, {cached} cached{cost}"
         branch = tree.add(Text.assemble((stage, "bold cyan"), f" ({first.kind}){suffix}  ", (count, "dim")))
         for task in list(tasks.values())[:SHOWN_TASKS]:
             mark = ("✓ ", "green") if state.status[task.key] is Status.CACHED else ("· ", "yellow")
-            branch.add(Text.assemble(mark, task.name, (f"  {task.key[:12]}", "dim")))
+            trials = count_trials(task)
+            note = f"  {trials} trial{'s' if trials > 1 else ''}" if trials is not None else ""
+            branch.add(Text.assemble(mark, task.name, note, (f"  {task.key[:12]}", "dim")))
         if len(tasks) > SHOWN_TASKS:
             branch.add(Text(f"... and {len(tasks) - SHOWN_TASKS} more", style="dim"))
     for name, board in graph.leaderboards.items():
@@ -124,9 +151,7 @@ def _print_tree(plan: Plan, state: SweepState, costs: Costs) -> None:
     console.print(tree)
     waiting = state.count(Status.WAITING)
     estimates = [
-        estimate_task_s(task, graph.name, graph.variant, costs)
-        for key, task in graph.tasks.items()
-        if state.status[key] is Status.WAITING
+        estimate_s(task, graph, costs) for key, task in graph.tasks.items() if state.status[key] is Status.WAITING
     ]
     known = [seconds for seconds in estimates if seconds is not None]
     total = f"about {show_duration(sum(known))} of task time" if known else "cost not known yet"

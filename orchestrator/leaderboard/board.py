@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from adapt.data.catalog import describe_dataset
 from experiments.graph import Graph
-from experiments.schema import BenchmarkStage, EvaluateStage, GapSettings, StreamStage, TrainStage, UdaStage
-from experiments.task import Task, describe
+from experiments.schema import (
+    INPUT_OUTPUTS,
+    BenchmarkStage,
+    EvaluateStage,
+    GapSettings,
+    StreamStage,
+    TrainStage,
+    UdaStage,
+)
+from experiments.task import Task
+from orchestrator.leaderboard.columns import MAIN, is_detail, select_scores
 from orchestrator.leaderboard.gap import add_gaps
+from orchestrator.leaderboard.naming import Name, find_trained, name_entries
 from orchestrator.leaderboard.row import Row, Score, pool_scores
+from orchestrator.leaderboard.tuning import describe_tuning
 from orchestrator.protocol import describe_protocol
-from orchestrator.record import Record
-from orchestrator.scoring import score_record, score_subset
-
-SEED_AXIS = "seed"
-
-FindRecord = Callable[[str], Record | None]
+from orchestrator.record import FindRecord
 
 
 @dataclass(frozen=True)
@@ -84,18 +90,19 @@ def _build_table(graph: Graph, protocol: dict[str, Any], tasks: list[Task], find
     entries: dict[str, list[Task]] = {}
     for task in {task.key: task for task in tasks}.values():
         entries.setdefault(json.dumps(_describe_lineage(graph, task), sort_keys=True), []).append(task)
-    names = _name_entries(graph, [group[0] for group in entries.values()])
+    names = name_entries(graph, [group[0] for group in entries.values()])
     subsets = _list_subsets(graph, tasks) if protocol["kind"] == "evaluate" else {}
     rows = [
         _build_row(graph, name, group, find_record, subsets)
         for name, group in zip(names, entries.values(), strict=True)
     ]
-    main = _main_score(protocol["kind"])
+    kind = protocol["kind"]
+    main = MAIN[kind]
     gap = _find_gap(graph, tasks)
     if gap is not None:
         rows = add_gaps(rows, main, gap)
     columns = tuple(dict.fromkeys((main, *(name for row in rows for name in row.scores))))
-    details = tuple(name for name in columns if "/" in name) if protocol["kind"] in ("benchmark", "evaluate") else ()
+    details = tuple(name for name in columns if is_detail(kind, name))
     summary = tuple(name for name in columns if name not in details)
     return Table(_name_table(tasks[0]), protocol, (*summary, *details), details, _rank(rows, main))
 
@@ -113,7 +120,7 @@ def _list_subsets(graph: Graph, tasks: list[Task]) -> dict[str, tuple[str, ...]]
     """
     subsets: dict[str, tuple[str, ...]] = {}
     for task in tasks:
-        trained = _find_trained(graph, task)
+        trained = find_trained(graph, task)
         if isinstance(trained.settings, TrainStage | UdaStage):
             name = trained.settings.dataset if isinstance(trained.settings, TrainStage) else trained.settings.source
             subsets |= describe_dataset(trained.datasets[name].settings).reported_subsets
@@ -121,66 +128,19 @@ def _list_subsets(graph: Graph, tasks: list[Task]) -> dict[str, tuple[str, ...]]
 
 
 def _describe_lineage(graph: Graph, task: Task) -> list[Any]:
-    """Return all that a score depends on but the seeds of its training: tasks that agree on it are runs of one entry."""
-    settings = task.settings.model_dump(mode="json", exclude={"label", "resources", "expected_seconds", *task.inputs})
-    if task.kind in ("train", "uda"):
+    """Return all that a score depends on but the seeds of what it was made from: tasks that agree on it are runs of one entry."""
+    named = {"label", "resources", "expected_seconds", *(role for role in task.inputs if role in INPUT_OUTPUTS)}
+    settings = task.settings.model_dump(mode="json", exclude=named)
+    if task.kind in ("train", "uda", "styles", "fisher"):
         settings.pop("seed")
     data = {name: bound.fingerprint for name, bound in task.datasets.items()}
     model = [task.model.config_sha256, task.model.weights_sha256, task.model.settings.overrides] if task.model else None
-    inputs = [graph.tasks[key] for key in task.inputs.values()]
+    inputs = [graph.tasks[task.inputs[role]] for role in sorted(task.inputs)]
     return [task.kind, settings, data, model, [[needed.label, *_describe_lineage(graph, needed)] for needed in inputs]]
 
 
-@dataclass(frozen=True)
-class _Name:
-    """How an entry is called: how its network was trained, its test-time method, and what else tells it apart."""
-
-    method: str
-    adaptation: str | None
-    axes: tuple[tuple[str, str], ...]
-
-
-def _name_entries(graph: Graph, tasks: list[Task]) -> list[_Name]:
-    """Name entries briefly, and the ones that would share a name more fully."""
-    brief = [_name_entry(graph, task, describe) for task in tasks]
-    full = [_name_entry(graph, task, _describe_fully) for task in tasks]
-    names = [full[i] if brief.count(name) > 1 else name for i, name in enumerate(brief)]
-    return [
-        replace(name, method=f"{name.method} [{_find_trained(graph, task).stage}]") if names.count(name) > 1 else name
-        for name, task in zip(names, tasks, strict=True)
-    ]
-
-
-def _find_trained(graph: Graph, task: Task) -> Task:
-    """Return the task that trained the network that a task scores; the task itself where the weights came from outside."""
-    return graph.tasks.get(task.inputs.get("checkpoint", ""), task)
-
-
-def _name_entry(graph: Graph, task: Task, show: Callable[[Any], str]) -> _Name:
-    trained = _find_trained(graph, task)
-    method = trained.label if trained is not task else str(getattr(task.settings, "model", None))
-    adaptation, axes = None, {}
-    if isinstance(task.settings, StreamStage):
-        adaptation = task.settings.method.name
-        axes = {name: str(v) for name, v in task.settings.method.model_dump(exclude_defaults=True).items()}
-    for axis, value in task.point.items():
-        is_reference = str(value).startswith("${")
-        is_method = isinstance(value, dict) and adaptation is not None and value.get("name") == adaptation
-        is_label = isinstance(value, dict) and value.get("label") == method
-        if axis != SEED_AXIS and not is_reference and not is_method and not is_label:
-            axes[axis] = show(value)
-    return _Name(method, adaptation, tuple(axes.items()))
-
-
-def _describe_fully(value: Any) -> str:
-    if not isinstance(value, dict):
-        return describe(value)
-    rest = ", ".join(f"{key}={item}" for key, item in value.items() if key != "name")
-    return f"{describe(value)}({rest})" if rest and "name" in value else describe(value)
-
-
 def _build_row(
-    graph: Graph, name: _Name, tasks: list[Task], find_record: FindRecord, subsets: Mapping[str, tuple[str, ...]]
+    graph: Graph, name: Name, tasks: list[Task], find_record: FindRecord, subsets: Mapping[str, tuple[str, ...]]
 ) -> Row:
     records = [find_record(task.key) for task in tasks]
     present = [record for record in records if record is not None]
@@ -200,42 +160,9 @@ def _build_row(
         scores={column: pool_scores([scores.get(column) for scores in scored]) for column in columns},
         reason=f"{missing} of {len(records)} runs have no result" if missing else None,
         keys=tuple(task.key for task in tasks),
-        trained_in=_find_trained(graph, tasks[0]).stage,
+        trained_in=find_trained(graph, tasks[0]).stage,
+        tuned=describe_tuning(graph, tasks, find_record),
     )
-
-
-def select_scores(record: Record, subsets: Mapping[str, tuple[str, ...]]) -> dict[str, float | None]:
-    """Return the scores of a record that a table shows, the one that ranks first.
-
-    Args:
-        record: of a scored task.
-        subsets: name of a column -> the classes that it is the mean IoU of; for evaluations.
-    """
-    scores = score_record(record)
-    if record.kind == "evaluate":
-        fewer = {name: score_subset(record, classes) for name, classes in subsets.items()}
-        classes = {f"IoU/{name.removeprefix('iou/')}": v for name, v in scores.items() if name.startswith("iou/")}
-        return {"mIoU": scores["miou"], **fewer, **classes}
-    if record.kind == "benchmark":
-        cells = {name.removeprefix("miou/"): score for name, score in scores.items() if name.startswith("miou/")}
-        return {
-            "mPC": scores["mpc"],
-            "rPC": scores["rpc"],
-            "clean": scores["clean_miou"],
-            "worst": scores["gam"],
-            **cells,
-        }
-    domains: dict[str, list[float | None]] = {}
-    for name, score in scores.items():
-        if name.startswith("miou/"):
-            domains.setdefault(name.split("/", 2)[2], []).append(score)
-    means = {domain: pool_scores(values).mean for domain, values in domains.items()}
-    drift = {"drift": scores["drift"]} if any(len(values) > 1 for values in domains.values()) else {}
-    return {"mean mIoU": scores["mean_miou"], **drift, **means}
-
-
-def _main_score(kind: str) -> str:
-    return {"evaluate": "mIoU", "benchmark": "mPC", "stream": "mean mIoU"}[kind]
 
 
 def _rank(rows: list[Row], main: str) -> tuple[Row, ...]:

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from adapt.atomic import write_atomically
 from orchestrator.leaderboard.board import Board, Table
+from orchestrator.leaderboard.columns import NUMBERS
 from orchestrator.leaderboard.row import Row, Score
 
 MOST_COLUMNS = 6  # of scores beside each other in a terminal
@@ -37,7 +38,7 @@ def to_json(board: Board) -> str:
 
 
 def to_csv(board: Board) -> str:
-    """Return a leaderboard as CSV, one line per row and score, scores in [0, 1]."""
+    """Return a leaderboard as CSV, one line per row and score: shares in [0, 1], others in the unit of their name."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(
@@ -54,6 +55,7 @@ def to_csv(board: Board) -> str:
             "std",
             "seeds",
             "runs",
+            "tuned",
             "reason",
         ]
     )
@@ -79,6 +81,7 @@ def to_csv(board: Board) -> str:
                         _plain(score.std),
                         row.seeds,
                         row.runs,
+                        row.tuned or "",
                         score.reason or row.reason or "",
                     ]
                 )
@@ -86,7 +89,7 @@ def to_csv(board: Board) -> str:
 
 
 def to_markdown(board: Board) -> str:
-    """Return a leaderboard as Markdown, scores in percent."""
+    """Return a leaderboard as Markdown, shares in percent."""
     lines = [f"# {board.experiment} ({board.profile} profile)", "", board.title, ""]
     if board.overrides:
         lines += [f"Changed by overrides: `{' '.join(board.overrides)}`", ""]
@@ -97,25 +100,26 @@ def to_markdown(board: Board) -> str:
         lines += _to_lines(table, [column for column in table.columns if column not in table.details])
         if table.details:
             lines += ["", *_to_lines(table, list(table.details))]
-        lines += ["", *(f"- {reason}." for reason in list_reasons(table)), ""]
+        lines += ["", *(f"- {note}." for note in list_notes(table)), ""]
     return "\n".join(lines).rstrip() + "\n"
 
 
 def _to_lines(table: Table, columns: list[str]) -> list[str]:
     lines = ["| # | entry | seeds | " + " | ".join(columns) + " |", "|---:|---|---:|" + "---:|" * len(columns)]
     for row in table.rows:
-        cells = [show_score(row.scores.get(column)) for column in columns]
+        cells = [show_score(row.scores.get(column), column) for column in columns]
         lines.append(f"| {row.rank or '–'} | {row.entry} | {show_seeds(row)} | " + " | ".join(cells) + " |")
     return lines
 
 
-def list_reasons(table: Table) -> list[str]:
-    """Return why rows are not ranked and why scores are missing, each once."""
+def list_notes(table: Table) -> list[str]:
+    """Return what was tuned, why rows are not ranked and why scores are missing, each once."""
+    tuned = [f"{row.entry}: tuned: {row.tuned}" for row in table.rows if row.tuned]
     rows = [f"{row.entry}: {row.reason}" for row in table.rows if row.reason]
     scores = {
         (column, score.reason): None for row in table.rows for column, score in row.scores.items() if score.reason
     }
-    return [*rows, *(f"{column}: {reason}" for column, reason in scores)]
+    return [*tuned, *rows, *(f"{column}: {reason}" for column, reason in scores)]
 
 
 def print_board(board: Board, console: Console) -> None:
@@ -128,12 +132,15 @@ def print_board(board: Board, console: Console) -> None:
         console.print(Text(MINIATURE_NOTICE, style="bold yellow"))
     for table in board.tables:
         console.print(_to_rich(table))
-        for reason in list_reasons(table):
-            console.print(Text(f"  {reason}", style="dim"))
+        for note in list_notes(table):
+            console.print(Text(f"  {note}", style="dim"))
 
 
 def _to_rich(table: Table) -> RichTable:
-    """Lay a table out for a terminal: entries as rows, or as columns where there are more scores than entries fit beside."""
+    """Lay a table out for a terminal: entries as rows, or as columns where there are more scores than entries fit beside.
+
+    Where there are many of both, the first scores are shown.
+    """
     scores = [column for column in table.columns if column not in table.details]  # the files have them all
     shown = RichTable(title=table.title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1))
     if len(scores) > MOST_COLUMNS and len(table.rows) <= MOST_COLUMNS:
@@ -141,16 +148,20 @@ def _to_rich(table: Table) -> RichTable:
         for row in table.rows:
             shown.add_column(f"{row.rank or '–'}  {row.entry}", justify="right", overflow="fold")
         for score in scores:
-            cells = [show_score(row.scores.get(score)) for row in table.rows]
+            cells = [show_score(row.scores.get(score), score) for row in table.rows]
             shown.add_row(score, *cells, style="bold" if score == scores[0] else "")
         return shown
+    if len(scores) > MOST_COLUMNS:
+        shown.caption = f"and {len(scores) - MOST_COLUMNS} more scores in the files"
+        shown.caption_justify = "left"
+        scores = scores[:MOST_COLUMNS]
     shown.add_column("#", justify="right")
     shown.add_column("entry", overflow="fold", min_width=12)
     shown.add_column("seeds", justify="right")
     for score in scores:
         shown.add_column(score, justify="right", style="bold" if score == scores[0] else "", no_wrap=True)
     for row in table.rows:
-        cells = [show_score(row.scores.get(score)) for score in scores]
+        cells = [show_score(row.scores.get(score), score) for score in scores]
         shown.add_row(str(row.rank or "–"), row.entry, show_seeds(row), *cells)
     return shown
 
@@ -160,11 +171,13 @@ def show_seeds(row: Row) -> str:
     return str(row.seeds) if row.seeds == row.runs else f"{row.seeds}/{row.runs}"
 
 
-def show_score(score: Score | None) -> str:
-    """Print a score in percent with its standard deviation; a missing one as a dash."""
+def show_score(score: Score | None, column: str) -> str:
+    """Print a score with its standard deviation, in percent unless its column is a number; a missing one as a dash."""
     if score is None or score.mean is None:
         return "–"
-    return f"{100 * score.mean:.1f}" if score.std is None else f"{100 * score.mean:.1f} ± {100 * score.std:.1f}"
+    factor, digits = (1, NUMBERS[column]) if column in NUMBERS else (100, 1)
+    mean = f"{factor * score.mean:.{digits}f}"
+    return mean if score.std is None else f"{mean} ± {factor * score.std:.{digits}f}"
 
 
 def _plain(value: float | int | None) -> str:

@@ -36,6 +36,7 @@ class Row:
         reason: why it is not ranked, or None.
         keys: the tasks behind it, in the order of `values`.
         trained_in: the stage that trained its networks.
+        tuned: which settings of the test-time method a search chose, out of what and on what; None where none did.
     """
 
     rank: int | None
@@ -50,6 +51,7 @@ class Row:
     reason: str | None
     keys: tuple[str, ...]
     trained_in: str
+    tuned: str | None = None
 
     @property
     def entry(self) -> str:

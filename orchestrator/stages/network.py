@@ -36,9 +36,10 @@ def load_network(
         bound = require_model(task)
         classes = describe_dataset(next(iter(task.datasets.values())).settings).classes
         model = build_model(resolve_config(bound.settings, len(classes)), seed=0)
-        if context.weights is not None:
-            load_weights(model, context.weights, bound.settings.weights_of)
-        network = describe_network(model, context.weights, weights=bound.settings.weights)
+        weights = context.weights.get("model")
+        if weights is not None:
+            load_weights(model, weights, bound.settings.weights_of)
+        network = describe_network(model, weights, weights=bound.settings.weights)
     return model.to(device).eval(), tuple(classes), network
 
 

@@ -12,13 +12,14 @@ import torch
 from numpy.typing import NDArray
 
 from adapt.data.cache import ImageCache
-from orchestrator.record import Cell, Network
+from orchestrator.record import Cell, Clip, Network
 
 OnStep = Callable[[int, Mapping[str, float]], None]
 """Reports live scalars of a running task: (step, name -> value)."""
 
 COUNTS_FILE = "counts.npz"
 MANIFEST_FILE = "manifest.json"
+FRAMES_FILE = "frames.jsonl"
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class StageContext:
         folder: the task's folder in the store, for what it leaves behind.
         scratch: a folder for what it needs only to go on after an interruption.
         roots: name of a data set -> its root folder.
-        weights: the file of outside weights of the task's model, or None.
+        weights: role -> file of outside weights, see `Task.weights`.
         inputs: role -> folder of the finished task whose output it is.
         threads: CPU threads to use.
         gpus: GPUs that the task was given; 0 keeps it on the CPU.
@@ -40,7 +41,7 @@ class StageContext:
     folder: Path
     scratch: Path
     roots: Mapping[str, Path]
-    weights: Path | None
+    weights: Mapping[str, Path]
     inputs: Mapping[str, Path]
     threads: int
     gpus: float
@@ -69,10 +70,30 @@ class StageResult:
     method: dict[str, Any] | None = None
 
 
-def make_cell(name: str, axes: dict[str, str | int], counts: NDArray[np.int64]) -> Cell:
-    """Pool per-image confusion counts (N, K, K) into a cell of the record."""
-    pooled = counts.sum(axis=0)
-    return Cell(name=name, axes=axes, frames=len(counts), confusion=tuple(tuple(int(n) for n in row) for row in pooled))
+def make_cell(
+    name: str,
+    axes: dict[str, str | int],
+    counts: NDArray[np.int64],
+    calibration: NDArray[np.float64] | None = None,
+    clips: tuple[Clip, ...] = (),
+) -> Cell:
+    """Pool per-image confusion counts (N, K, K) into a cell of the record.
+
+    Args:
+        name: of the cell.
+        axes: what it stands at.
+        counts: int64 (N, K, K).
+        calibration: (3, 15) counts of all its pixels, or None.
+        clips: its clips of video.
+    """
+    return Cell(
+        name=name,
+        axes=axes,
+        frames=len(counts),
+        confusion=tuple(tuple(row) for row in counts.sum(axis=0).tolist()),
+        calibration=None if calibration is None else tuple(tuple(row) for row in calibration.tolist()),
+        clips=clips,
+    )
 
 
 def save_counts(folder: Path, frames: list[str], counts: Mapping[str, NDArray[np.int64]]) -> None:

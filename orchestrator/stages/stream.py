@@ -3,25 +3,44 @@
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
-import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from adapt import runtime
 from adapt.data.layout import list_frames
-from adapt.inference import forward_logits, to_tensor
+from adapt.features import build_features
+from adapt.inference import to_tensor
+from adapt.scores.temporal import ClipScore
 from adapt.tta.catalog import build_method
-from adapt.tta.run import FrameScore, run_stream
-from adapt.tta.stream import Step, build_manifest, index_frames, load_step
+from adapt.tta.clip import find_clip_starts
+from adapt.tta.feed import open_feed
+from adapt.tta.method import Method
+from adapt.tta.reservoir.purity import compute_purity
+from adapt.tta.run import run_stream
+from adapt.tta.settings import MethodSettings, list_needs, name_method
+from adapt.tta.stream import FramesByName, Manifest, Step, build_manifest, index_frames
+from adapt.tta.stream_scores import FrameScore, StreamScores
+from adapt.tta.video_scorer import VideoScorer
 from experiments.schema import StreamStage
+from experiments.search import METHOD_FILE, parse_method
 from experiments.task import Task
 from orchestrator.protocol import describe_protocol
+from orchestrator.record import Cell, Clip
 from orchestrator.stages.network import load_network
-from orchestrator.stages.stage import MANIFEST_FILE, StageContext, StageResult, make_cell, save_counts
+from orchestrator.stages.stage import FRAMES_FILE, MANIFEST_FILE, StageContext, StageResult, make_cell, save_counts
+from orchestrator.stages.supply import build_forward, load_supplies
 
 
 def run(task: Task, context: StageContext) -> StageResult:
-    """Walk a method through its stream: predict, score, adapt. The manifest of the stream is kept beside the record."""
+    """Walk a method through its stream: predict, score, adapt.
+
+    The manifest of the stream and what each frame gave are kept beside the record.
+    """
     settings = task.settings
     if not isinstance(settings, StreamStage):
         raise TypeError(f"{task.name} is no stream task")
@@ -32,38 +51,162 @@ def run(task: Task, context: StageContext) -> StageResult:
     manifest = build_manifest(settings.stream, frames)
     (context.folder / MANIFEST_FILE).write_text(json.dumps([step.to_json() for step in manifest]))
     indexed = index_frames(frames)
-    method = build_method(settings.method, model, forward_logits, len(classes))
+    supplies = load_supplies(context, settings.stream.seed, model, classes, device)
+    video = _build_video(settings, manifest, indexed, model, len(classes))
+    chosen = _read_method(settings, context)
+    forward = build_forward(model, supplies.auxiliary)
+    method = build_method(chosen, model, forward, len(classes), supplies)
 
-    def load(step: Step) -> tuple[torch.Tensor, np.ndarray]:
-        image, label = load_step(step, indexed, datasets)
-        return to_tensor(model, image, datasets[step.dataset].resize), label
+    def prepare(step: Step, image: NDArray[np.uint8]) -> Tensor:
+        return to_tensor(model, image, datasets[step.dataset].resize)
 
-    def on_frame(frame: FrameScore) -> None:
-        if (frame.index + 1) % 10 == 0 or frame.index + 1 == len(manifest):
-            live = {"progress": (frame.index + 1) / len(manifest)}
-            context.on_step(frame.index + 1, live | ({} if frame.loss is None else {"loss": frame.loss}))
+    with (context.folder / FRAMES_FILE).open("w", encoding="utf-8") as file:
 
-    scores = run_stream(method, manifest, load, len(classes), on_frame, settings.reset)
-    counts = {
-        f"{round_}/{domain}": np.stack(
-            [f.confusion for f in scores.frames if (f.step.round, f.step.domain) == (round_, domain)]
+        def on_frame(frame: FrameScore) -> None:
+            file.write(json.dumps(_describe_frame(frame), allow_nan=False) + "\n")
+            if (frame.index + 1) % 10 == 0 or frame.index + 1 == len(manifest):
+                live = _keep_finite({**frame.notes, "loss": frame.loss, "progress": (frame.index + 1) / len(manifest)})
+                context.on_step(frame.index + 1, {name: value for name, value in live.items() if value is not None})
+
+        scores = run_stream(
+            method,
+            # All cores but one prepare frames, on a CPU too: reading and corrupting take as long as a small network.
+            open_feed(manifest, indexed, datasets, workers=max(0, context.threads - 1)),
+            prepare,
+            len(classes),
+            on_frame=on_frame,
+            reset=settings.reset,
+            on_non_finite=settings.on_non_finite,
+            temporal=video,
         )
-        for round_, domain in scores.cells
-    }
+    counts = _collect_counts(scores)
     save_counts(context.folder, [frame.step.frame for frame in scores.frames], counts)
     return StageResult(
         network=network,
-        method={"name": settings.method.name, "updates": method.updates, "batch_norm": method.batch_norm},
+        method=_describe_method(chosen, method),
         protocol=describe_protocol(task),
         classes=classes,
-        cells=tuple(
-            make_cell(f"{round_}/{domain}", {"round": round_, "domain": domain}, counts[f"{round_}/{domain}"])
-            for round_, domain in scores.cells
-        ),
+        cells=_make_cells(scores, counts),
         metrics={
             "frames_per_second": scores.frames_per_s,
+            "flops_per_frame": scores.flops_per_frame,
             "updates": scores.updates,
             "skipped": scores.skipped,
             "resets": scores.resets,
+            "recovered": scores.recovered,
+            **_measure_clusters(scores.frames, settings.on_non_finite == "reset"),
         },
     )
+
+
+def _read_method(settings: StreamStage, context: StageContext) -> MethodSettings:
+    """Return the method's settings: those of the file, or those that a search has chosen."""
+    if "method" not in context.inputs:
+        return settings.method
+    return parse_method((context.inputs["method"] / METHOD_FILE).read_text(encoding="utf-8"))
+
+
+def _build_video(
+    settings: StreamStage, manifest: Manifest, frames: FramesByName, model: nn.Module, num_classes: int
+) -> VideoScorer | None:
+    """Return what measures the stream's clips, or None where nothing is asked for; the model is not adapted yet."""
+    if settings.temporal is None:
+        return None
+    features = build_features(model) if settings.temporal.perceptual else None
+    return VideoScorer(settings.temporal, num_classes, find_clip_starts(manifest, frames), features)
+
+
+def _describe_method(settings: MethodSettings, method: Method[Any]) -> dict[str, Any]:
+    """Describe the method as it really ran, for the record."""
+    return {
+        "name": settings.name,
+        "title": name_method(settings),
+        "updates": method.updates,
+        "batch_norm": method.batch_norm,
+        "unit": method.unit,
+        "needs": list(list_needs(settings)),
+        "settings": settings.model_dump(mode="json"),
+    }
+
+
+def _describe_frame(frame: FrameScore) -> dict[str, Any]:
+    """Return what a frame gave as plain data: one line of the file of frames."""
+    step = frame.step
+    return {
+        "index": frame.index,
+        "round": step.round,
+        "domain": step.domain,
+        "dataset": step.dataset,
+        "frame": step.frame,
+        "loss": frame.loss,
+        "updates": frame.updates,
+        "skipped": frame.skipped,
+        "reset": frame.was_reset,
+        "recovered": frame.recovered,
+        "seconds": frame.seconds,
+        "notes": _keep_finite(frame.notes),
+    }
+
+
+def _keep_finite(values: Mapping[str, float | None]) -> dict[str, float | None]:
+    """Replace what is infinite or not a number by None."""
+    return {name: value if value is not None and math.isfinite(value) else None for name, value in values.items()}
+
+
+def _collect_counts(scores: StreamScores) -> dict[str, NDArray[np.int64]]:
+    """Return the counts of the frames of each cell, (N, K, K), by the cell's name."""
+    frames: dict[tuple[int, str], list[NDArray[np.int64]]] = {cell: [] for cell in scores.cells}
+    for frame in scores.frames:
+        frames[frame.cell].append(frame.confusion)
+    return {f"{round_}/{domain}": np.stack(found) for (round_, domain), found in frames.items()}
+
+
+def _make_cells(scores: StreamScores, counts: Mapping[str, NDArray[np.int64]]) -> tuple[Cell, ...]:
+    return tuple(
+        make_cell(
+            f"{round_}/{domain}",
+            {"round": round_, "domain": domain},
+            counts[f"{round_}/{domain}"],
+            scores.calibration[round_, domain],
+            tuple(_make_clip(clip) for clip in scores.clips.get((round_, domain), ())),
+        )
+        for round_, domain in scores.cells
+    )
+
+
+def _make_clip(clip: ClipScore) -> Clip:
+    return Clip(
+        name=clip.name,
+        frames=clip.frames,
+        intersection=tuple(clip.intersection.tolist()),
+        union=tuple(clip.union.tolist()),
+        vc=dict(clip.vc),
+        perceptual=clip.perceptual,
+    )
+
+
+def _measure_clusters(frames: Sequence[FrameScore], recovery_resets: bool) -> dict[str, float | None]:
+    """Measure the clusters of a reservoir: the most models that it had, and how pure its clusters are.
+
+    After a reset clusters are numbered anew, so those of before are others. Frames that were not routed do not count.
+
+    Args:
+        frames: of the stream, in order.
+        recovery_resets: whether the method went back to its start where something was not finite.
+
+    Returns:
+        `models` and `purity`; nothing for a method without clusters.
+    """
+    clusters: list[int] = []
+    domains: list[str] = []
+    numbers: dict[tuple[int, float], int] = {}
+    resets = 0
+    for frame in frames:
+        resets += frame.was_reset or (recovery_resets and frame.recovered is not None)
+        if "cluster" in frame.notes:
+            clusters.append(numbers.setdefault((resets, frame.notes["cluster"]), len(numbers)))
+            domains.append(frame.step.domain)
+    if not clusters:
+        return {}
+    models = max(frame.notes["models"] for frame in frames if "models" in frame.notes)
+    return {"models": models, "purity": compute_purity(clusters, domains)}

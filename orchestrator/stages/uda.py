@@ -42,7 +42,7 @@ def run(task: Task, context: StageContext) -> StageResult:
         settings.seed,
         context.scratch,
         with_progress(context.on_step, settings.training.iterations),
-        weights=context.weights,
+        weights=context.weights.get("model"),
         weights_of=bound.settings.weights_of,
         workers=count_loader_workers(context, device),
         device=device,

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from adapt.data.layout import Frame
 from adapt.data.settings import DatasetSettings
 from adapt.errors import TaskError
-from adapt.inference import find_size_divisor, forward_logits, predict_classes, predict_logits, to_tensor
+from adapt.inference import find_size_divisor, forward_logits, predict_classes, predict_logits, renormalise, to_tensor
 from adapt.model import ModelSettings
 from adapt.openmmlab import SegDataPreProcessor, SegDataSample, pseudo_collate
 from adapt.openmmlab.checkpoint import load_weights
@@ -59,6 +59,25 @@ def test_to_tensor_by_hand() -> None:
     assert result.flatten().tolist() == [10.0, 20.0, 30.0]
     assert result.shape == (1, 3, 1, 1)
     assert result.dtype == torch.float32
+
+
+CITYSCAPES: dict[str, Any] = {"mean": [123.675, 116.28, 103.53], "std": [58.395, 57.12, 57.375], "bgr_to_rgb": True}
+CAFFE: dict[str, Any] = {"mean": [72.39, 82.91, 73.16], "std": [1.0, 2.0, 3.0]}  # sees BGR
+
+
+@pytest.mark.parametrize("source", [CITYSCAPES, CAFFE, {"bgr_to_rgb": True}, {}])
+@pytest.mark.parametrize("target", [CITYSCAPES, CAFFE, {"bgr_to_rgb": True}, {}])
+def test_renormalised_images_are_what_the_other_network_would_see(
+    source: dict[str, Any], target: dict[str, Any]
+) -> None:
+    image = make_image(4, 6)
+    given, wanted = to_tensor(Probe(**source), image), to_tensor(Probe(**target), image)
+    found = renormalise(given, Probe(**source), Probe(**target))
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, wanted, rtol=0, atol=5e-5)
+    assert torch.equal(given, to_tensor(Probe(**source), image))
+    if source == target:
+        assert found is given
 
 
 @pytest.mark.parametrize("name", ["cgnet_small", "segformer_mit_small", "stdc1_4xb12-80k_cityscapes-512x1024"])

@@ -29,6 +29,14 @@ class StubFacts:
         assert name in self.loaded.settings.datasets
         assert len(crop) == 2
 
+    def share_frames(self, one: str, other: str) -> bool:
+        assert {one, other} <= self.loaded.settings.datasets.keys()
+        return one == other
+
+    def bind_weights(self, file: str, whose: str) -> str:
+        assert whose.startswith("stage")
+        return self.changed.get(file, f"hash-{file}")
+
     def bind_model(self, name: str) -> BoundModel:
         settings = self.loaded.settings.models[name]
         return BoundModel(

@@ -95,7 +95,7 @@ def test_the_file_that_the_other_tests_break_is_right(expand_text: Callable[...,
             "      lr: 1.0e-5",
             "      lrr: 1.0e-5 #!",
             "HERE stages.weather.method.lrr: unknown key 'lrr'. Did you mean 'lr'? "
-            "Allowed here: lr, momentum, name, optimizer.",
+            "Allowed here: batch_norm, lr, momentum, name, optimizer.",
         ),
         (
             "        - dataset: target",
@@ -111,7 +111,7 @@ def test_the_file_that_the_other_tests_break_is_right(expand_text: Callable[...,
         (
             "    kind: stream\n",
             "    kind: stream\n    zzzz: 1 #!\n",
-            "HERE stages.weather.zzzz: unknown key 'zzzz'. Allowed here: checkpoint, ",
+            "HERE stages.weather.zzzz: unknown key 'zzzz'. Allowed here: auxiliary, checkpoint, ",
         ),
     ],
 )

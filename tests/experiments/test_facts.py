@@ -170,8 +170,7 @@ def test_a_model_is_bound_to_the_bytes_of_its_weights(bind: Bind, tmp_path: Path
     facts = bind(TEXT, Workspace(weights=tmp_path))
     bound = facts.bind_model("net")
     assert bound.weights_sha256 == hashlib.sha256(b"some weights").hexdigest()
-    assert facts.find_weights("net") == tmp_path / "net.pth"
-    assert facts.find_weights("bare") is None
+    assert facts.find_weights("net.pth") == tmp_path / "net.pth"
     assert facts.bind_model("bare").weights_sha256 is None
     assert facts.bind_model("bare").config_sha256 == bound.config_sha256
     assert facts.problems == []
@@ -368,3 +367,68 @@ def test_a_config_with_read_base_is_refused_since_its_bases_cannot_be_hashed(tmp
     config.write_text("from mmengine.config import read_base\nwith read_base():\n    from .base import *\n")
     with pytest.raises(SpecError, match="read_base"):
         hash_config(config)
+
+
+SHARED = """\
+title: who shares frames
+datasets:
+  val: {type: camvid, split: val}
+  all: {type: camvid, split: [train, val]}
+  third: {type: camvid, split: val, every: 3}
+  train: {type: camvid, split: train}
+  absent: {type: cityscapes, split: val}
+models:
+  bare: {config: cgnet_small}
+stages:
+  clean: {kind: evaluate, model: bare, dataset: val}
+"""
+
+
+def test_data_sets_share_frames_when_they_hold_the_same_image(bind: Bind, data: Path) -> None:
+    """CamVid's train and val hold different files here, and one of another folder may be a link to one of them."""
+    facts = bind(SHARED, Workspace(data=data))
+    for name in ("val", "all", "third", "train", "absent"):
+        facts.bind_dataset(name, True)
+    found = {
+        (one, other)
+        for one in ("val", "train", "absent")
+        for other in ("val", "all", "third", "train", "absent")
+        if facts.share_frames(one, other)
+    }
+    assert found == {("val", "val"), ("val", "all"), ("val", "third"), ("train", "all"), ("train", "train")}
+    assert facts.share_frames("all", "val")
+
+
+def test_a_link_to_an_image_is_that_image(bind: Bind, data: Path) -> None:
+    (data / "camvid" / "train" / "0001TP_006690.png").unlink()
+    (data / "camvid" / "train" / "0001TP_006690.png").symlink_to(data / "camvid" / "val" / "0016E5_07959.png")
+    facts = bind(SHARED, Workspace(data=data))
+    facts.bind_dataset("val", True)
+    facts.bind_dataset("train", True)
+    assert facts.share_frames("val", "train")
+
+
+def test_the_miniature_tells_shared_frames_from_its_settings(bind: Bind, tmp_path: Path) -> None:
+    names = {
+        "fog": "{type: acdc, split: val, subset: [fog]}",
+        "night": "{type: acdc, split: val, subset: [night]}",
+        "both": "{type: acdc, split: [train, val], subset: [fog, night]}",
+        "every": "{type: acdc, split: val}",
+        "other": "{type: acdc, split: train}",
+        "city": "{type: cityscapes, split: val}",
+    }
+    text = MINI.replace(
+        "  val: {type: cityscapes, split: val}", "\n".join(f"  {name}: {value}" for name, value in names.items())
+    ).replace("dataset: val", "dataset: city")
+    facts = bind(text, Workspace(store=tmp_path))
+    found = {(one, other) for one in names for other in names if one < other and facts.share_frames(one, other)}
+    assert found == {
+        ("both", "every"),
+        ("both", "fog"),
+        ("both", "night"),
+        ("both", "other"),
+        ("every", "fog"),
+        ("every", "night"),
+    }
+    assert all(facts.share_frames(other, one) for one, other in found)
+    assert all(facts.share_frames(name, name) for name in names)

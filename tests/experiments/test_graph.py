@@ -462,7 +462,7 @@ def test_an_ambiguous_reference_names_the_axis_to_add(refuse: Refuse) -> None:
             "    kind: train",
             "    kind: trian #!",
             "HERE stages.source_only.kind: unknown stage kind 'trian'. Did you mean 'train'? "
-            "Known: benchmark, evaluate, leaderboard, stream, train, uda.",
+            "Known: benchmark, evaluate, fisher, leaderboard, stream, styles, train, uda.",
         ),
         ("    kind: train", "    kind: [train] #!", "HERE stages.source_only.kind: unknown stage kind '['train']'."),
         (

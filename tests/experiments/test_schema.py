@@ -7,7 +7,9 @@ from typing import Any, get_args
 import pytest
 from pydantic import ValidationError
 
+from adapt.tta.settings import Supply
 from experiments.schema import (
+    INPUT_OUTPUTS,
     STAGE_OUTPUTS,
     STAGE_VERSIONS,
     STAGES,
@@ -15,6 +17,8 @@ from experiments.schema import (
     Experiment,
     MatrixSettings,
     ResourceSettings,
+    SearchStage,
+    StreamStage,
 )
 
 
@@ -26,8 +30,23 @@ def test_every_stage_kind_has_a_version_and_is_told_by_its_own_name() -> None:
     }
 
 
-def test_training_stages_alone_offer_a_checkpoint() -> None:
-    assert STAGE_OUTPUTS == {"train": ("checkpoint",), "uda": ("checkpoint",)}
+def test_every_output_has_its_place_and_every_input_its_output() -> None:
+    assert STAGE_OUTPUTS == {
+        "train": ("checkpoint",),
+        "uda": ("checkpoint",),
+        "styles": ("styles",),
+        "fisher": ("fisher",),
+    }
+    assert set(INPUT_OUTPUTS.values()) == {output for outputs in STAGE_OUTPUTS.values() for output in outputs}
+    assert set(INPUT_OUTPUTS) == {"checkpoint", *get_args(Supply)}
+    assert set(INPUT_OUTPUTS) <= set(StreamStage.model_fields)
+    assert set(INPUT_OUTPUTS) <= set(SearchStage.model_fields)
+
+
+def test_a_search_holds_all_that_its_stream_adapts_with() -> None:
+    """What a stream has beside it is what it is scored on, and what is measured there."""
+    assert set(StreamStage.model_fields) - set(SearchStage.model_fields) == {"stream", "temporal"}
+    assert set(SearchStage.model_fields) <= set(StreamStage.model_fields)
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,7 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
         "checkpoint": "0" * 32,
         "stream": {"kind": "continual", "domains": [{"dataset": "fog"}, {"dataset": "night"}]},
     },
+    "search": {"checkpoint": "0" * 32},
 }
 
 
@@ -73,7 +74,8 @@ def build_task(
     raw = _DEFAULTS[kind] | {"kind": kind} | ({"checkpoint": needs.key} if needs is not None else {}) | settings
     validated = STAGES[kind].model_validate(raw)
     names = {"source": "gta", "synthetic": "synthia", "test": "cityscapes", "fog": "acdc", "night": "acdc"}
-    used = [domain["dataset"] for domain in raw["stream"]["domains"]] if kind == "stream" else [raw["dataset"]]
+    stream = {"stream": raw.get("stream"), "search": raw.get("search", {}).get("stream")}.get(kind)
+    used = [domain["dataset"] for domain in stream["domains"]] if stream is not None else [raw["dataset"]]
     datasets = {
         name: BoundDataset(DatasetSettings(type=names.get(name, "cityscapes"), split="val"), fingerprint)
         for name in used
@@ -156,7 +158,7 @@ def make_record() -> Callable[..., Record]:
 @pytest.fixture
 def assign() -> Callable[[Task], Assignment]:
     """Make the assignment of a task that needs no data."""
-    return lambda task: Assignment(task, "byhand", "full", {}, None)
+    return lambda task: Assignment(task, "byhand", "full", {}, {})
 
 
 @pytest.fixture

@@ -43,6 +43,20 @@ def test_what_changes_the_score_of_one_network_is_part_of_it(kind: str, changes:
     assert describe(make_task("a", kind)) != describe(make_task("a", kind, **changes))
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"on_non_finite": "stop"},
+        {"temporal": {"flow": "farneback", "windows": [4]}},
+        {"styles": "1" * 32, "fisher": "2" * 32, "auxiliary": "3" * 32},
+        {"search": {"stream": {"kind": "single", "domains": [{"dataset": "test"}]}, "space": {"lr": [0.1]}}},
+    ],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_what_is_the_methods_own_or_measured_beside_it_is_not_part_of_it(changes: dict[str, Any], make_task) -> None:
+    assert describe(make_task("a", "stream")) == describe(make_task("a", "stream", **changes))
+
+
 def test_the_method_is_what_is_compared(make_task) -> None:
     one, two = (make_task("a", "stream", method={"name": name}) for name in ("source", "tent"))
     assert describe(one) == describe(two)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from adapt.errors import PrerequisiteError
-from orchestrator.record import dump_record, read_record
+from orchestrator.record import Clip, dump_record, read_record
 
 
 def test_a_record_reads_back_as_it_was_written(make_task, make_record, tmp_path: Path) -> None:
@@ -21,6 +21,26 @@ def test_a_record_reads_back_as_it_was_written(make_task, make_record, tmp_path:
     assert raw["schema_version"] == 1
     assert raw["cells"][0]["confusion"] == [[3, 1], [1, 3]]
     assert raw["metrics"] == {"fps": None, "loss": 0.25}
+
+
+def test_clips_and_calibration_are_read_back_exactly(make_task, make_record, tmp_path: Path) -> None:
+    clip = Clip(name="a..b", frames=2, intersection=(1, 0), union=(2, 0), vc={8: (0.1 + 0.2, 3)}, perceptual=(1 / 3, 1))
+    record = make_record(make_task("weather", "stream"), {"0/fog": ({"round": 0, "domain": "fog"}, ((1, 0), (0, 1)))})
+    cell = record.cells[0].model_copy(update={"calibration": ((1.0,), (1 / 3,), (0.0,)), "clips": (clip,)})
+    record = record.model_copy(update={"cells": (cell,)})
+    file = tmp_path / "record.json"
+    file.write_text(dump_record(record))
+    assert read_record(file) == record
+
+
+def test_a_record_of_before_clips_and_calibration_is_read(make_task, make_record, tmp_path: Path) -> None:
+    raw = json.loads(dump_record(make_record(make_task("clean"), {"clean": ({}, ((1, 0), (0, 1)))})))
+    for cell in raw["cells"]:
+        del cell["calibration"], cell["clips"]
+    file = tmp_path / "record.json"
+    file.write_text(json.dumps(raw))
+    (cell,) = read_record(file).cells
+    assert (cell.calibration, cell.clips) == (None, ())
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])

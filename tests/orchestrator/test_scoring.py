@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from orchestrator.record import Clip, Record
 from orchestrator.scoring import score_cell, score_record
 
 # rows = label, columns = prediction; IoU = diagonal / (row + column - diagonal)
@@ -121,11 +124,12 @@ def stream_cells(*values):
 
 
 def test_a_stream_has_the_mean_of_its_rounds_and_their_drift(make_task, make_record) -> None:
-    """Round 1: (1 + 0.6) / 2 = 0.8; round 2: (1 + 0.2) / 2 = 0.6; mean 0.7, drift -0.2."""
+    """Round 1: (1 + 0.6) / 2 = 0.8; round 2: (1 + 0.2) / 2 = 0.6; mean 0.7, drift -0.2; night lost 0.4, fog nothing."""
     record = make_record(make_task("weather", "stream"), stream_cells(PERFECT, GOOD, PERFECT, POOR))
     assert score_record(record) == {
         "mean_miou": pytest.approx(0.7),
         "drift": pytest.approx(-0.2),
+        "forgetting": pytest.approx(0.2),
         "miou/1/fog": 1.0,
         "miou/1/night": pytest.approx(0.6),
         "miou/2/fog": 1.0,
@@ -136,6 +140,7 @@ def test_a_stream_has_the_mean_of_its_rounds_and_their_drift(make_task, make_rec
 def test_a_stream_of_one_round_has_no_drift(make_task, make_record) -> None:
     scores = score_record(make_record(make_task("weather", "stream"), stream_cells(PERFECT, GOOD)))
     assert scores["drift"] is None
+    assert scores["forgetting"] is None
     assert scores["mean_miou"] == pytest.approx(0.8)
 
 
@@ -144,6 +149,54 @@ def test_a_gap_in_a_stream_is_not_averaged_over(make_task, make_record) -> None:
     assert scores["mean_miou"] is None
     scores = score_record(make_record(make_task("weather", "stream"), stream_cells(PERFECT, None)))
     assert scores["mean_miou"] is None
+
+
+def bins(pixels: float, confidence: float, correct: float) -> tuple[tuple[float, ...], ...]:
+    """Calibration counts with all pixels in one of the 15 bins."""
+    return tuple((0.0,) * 9 + (value,) + (0.0,) * 5 for value in (pixels, confidence, correct))
+
+
+def with_cells(record: Record, *changes: dict[str, Any]) -> Record:
+    cells = tuple(cell.model_copy(update=change) for cell, change in zip(record.cells, changes, strict=True))
+    return record.model_copy(update={"cells": cells})
+
+
+def test_calibration_is_pooled_over_pixels_and_told_by_cell(make_task, make_record) -> None:
+    """Fog: 10 pixels, confidence 0.6, half right: 0.1. Night: 30 pixels, confidence 0.6, 24 right: 0.2.
+
+    Pooled: 40 pixels, confidence 24, 29 right: 5 / 40 = 0.125; not the mean 0.15 of the two.
+    """
+    record = make_record(make_task("weather", "stream"), stream_cells(GOOD, GOOD))
+    assert not [name for name in score_record(record) if "ece" in name], "nothing was counted"
+    record = with_cells(record, {"calibration": bins(10, 6, 5)}, {"calibration": bins(30, 18, 24)})
+    scores = score_record(record)
+    assert scores["ece"] == pytest.approx(0.125)
+    assert scores["ece/1/fog"] == pytest.approx(0.1)
+    assert scores["ece/1/night"] == pytest.approx(0.2)
+
+
+def test_calibration_that_a_cell_lacks_is_not_averaged_over(make_task, make_record) -> None:
+    record = make_record(make_task("weather", "stream"), stream_cells(GOOD, GOOD))
+    scores = score_record(with_cells(record, {"calibration": bins(10, 6, 5)}, {}))
+    assert (scores["ece"], scores["ece/1/fog"]) == (None, pytest.approx(0.1))
+
+
+def test_video_is_scored_over_the_clips_of_all_cells(make_task, make_record) -> None:
+    """TC of the clips: (1/2 + 3/3) / 2 = 0.75 and 1/4 (the other class occurs nowhere): 0.5.
+
+    VC_8: 1.5 over 3 windows; no window of 16.
+    """
+    first = Clip(name="a..b", frames=9, intersection=(1, 3), union=(2, 3), vc={8: (1.0, 2), 16: (0.0, 0)})
+    second = Clip(name="c..d", frames=8, intersection=(1, 0), union=(4, 0), vc={8: (0.5, 1), 16: (0.0, 0)})
+    record = make_record(make_task("weather", "stream"), stream_cells(GOOD, GOOD))
+    assert "tc" not in score_record(record)
+    scores = score_record(with_cells(record, {"clips": (first,)}, {"clips": (second,)}))
+    assert scores["tc"] == pytest.approx(0.5)
+    assert scores["vc_8"] == pytest.approx(0.5)
+    assert scores["vc_16"] is None
+    assert "perceptual" not in scores
+    seen = first.model_copy(update={"perceptual": (1.8, 3)})
+    assert score_record(with_cells(record, {"clips": (seen,)}, {}))["perceptual"] == pytest.approx(0.6)
 
 
 def test_names_are_spelt_in_what_mlflow_allows(make_task, make_record) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -26,6 +27,30 @@ def test_image_is_rgb(tmp_path: Path) -> None:
     image = read_image(tmp_path / "image.png")
     assert image.dtype == np.uint8
     np.testing.assert_array_equal(image, pixels)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "found"),
+    [
+        (np.zeros((2, 3), np.uint8), "1 channel of uint8"),
+        (np.zeros((2, 3), np.uint16), "1 channel of uint16"),
+        (np.zeros((2, 3, 3), np.uint16), "3 channels of uint16"),
+    ],
+)
+def test_an_image_that_is_not_eight_bit_colour_is_named(tmp_path: Path, pixels: np.ndarray, found: str) -> None:
+    cv2.imwrite(str(tmp_path / "odd.png"), pixels)
+    with pytest.raises(PrerequisiteError, match=rf"odd\.png' has {found}.*8-bit colour"):
+        read_image(tmp_path / "odd.png")
+
+
+def test_an_image_loses_its_transparency_and_its_palette(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 3, 4), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "clear.png")
+    np.testing.assert_array_equal(read_image(tmp_path / "clear.png"), pixels[..., :3])
+    palette = Image.fromarray(np.array([[0, 1]], dtype=np.uint8), mode="P")
+    palette.putpalette([255, 10, 0, 3, 4, 5])
+    palette.save(tmp_path / "palette.png")
+    assert read_image(tmp_path / "palette.png").tolist() == [[[255, 10, 0], [3, 4, 5]]]
 
 
 def test_camvid_is_read_through_its_map(make_root: MakeRoot) -> None:

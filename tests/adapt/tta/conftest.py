@@ -58,3 +58,30 @@ def layer_norm_net() -> nn.Sequential:
     """A network whose only normalisation is LayerNorm (over the last axis)."""
     torch.manual_seed(0)
     return nn.Sequential(nn.Conv2d(3, 5, 1), nn.LayerNorm(8)).double()
+
+
+@pytest.fixture
+def group_norm_net() -> nn.Sequential:
+    """A network whose only normalisation is GroupNorm."""
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.GroupNorm(2, 4), nn.ReLU(), nn.Conv2d(4, 5, 1)).double()
+
+
+@pytest.fixture
+def gap_net() -> Callable[[], nn.Sequential]:
+    """The toy net with global average pooling before its last convolution: one prediction per image."""
+
+    def build() -> nn.Sequential:
+        first, norm, relu, _, last = build_toy_net()
+        return nn.Sequential(first, norm, relu, nn.AdaptiveAvgPool2d(1), last)
+
+    return build
+
+
+@pytest.fixture
+def gap_batches() -> list[Tensor]:
+    """Three batches of four images, (4, 3, 6, 8), for the net with global average pooling."""
+    return [
+        torch.cat([wave((1, 3, 6, 8), 1 + 0.5 * j, 0.3 * k + 0.9 * j, 0.37 + 0.05 * j) for j in range(4)])
+        for k in range(3)
+    ]

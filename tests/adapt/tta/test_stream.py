@@ -1,4 +1,4 @@
-"""The manifest's rows and order, and the pixels of a row."""
+"""The manifest's rows."""
 
 from __future__ import annotations
 
@@ -6,16 +6,12 @@ import json
 import random
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
 
 from adapt.data.layout import Frame
-from adapt.data.settings import DatasetSettings
 from adapt.errors import SpecError
-from adapt.tta.stream import build_manifest, index_frames, load_step
+from adapt.tta.stream import build_manifest, index_frames
 from adapt.tta.stream_settings import DomainSettings, StreamSettings
-from corruptions.apply import corrupt
 from corruptions.seeding import derive_seed
 
 CONTINUAL = StreamSettings(
@@ -81,28 +77,17 @@ def test_refuses_a_data_set_without_frames(known):
         build_manifest(CONTINUAL, known)
 
 
-def test_loads_and_corrupts_at_the_images_own_size(tmp_path):
-    image = np.random.default_rng(0).integers(0, 256, (40, 48, 3), dtype=np.uint8)
-    label = np.full((40, 48), 255, dtype=np.uint8)
-    label[:20] = 3
-    cv2.imwrite(str(tmp_path / "a_leftImg8bit.png"), image[..., ::-1])
-    cv2.imwrite(str(tmp_path / "a_gtFine_labelTrainIds.png"), label)
-    frame = Frame("a", tmp_path / "a_leftImg8bit.png", tmp_path / "a_gtFine_labelTrainIds.png")
+def test_the_way_and_the_severity_of_a_gradual_stream_make_cells_of_their_own():
     settings = StreamSettings(
-        kind="continual",
-        domains=(
-            DomainSettings(dataset="day"),
-            DomainSettings(dataset="day", corruption="gaussian_noise", severity=3),
-        ),
+        kind="gradual", domains=(DomainSettings(dataset="day", corruption="fog"),), limit=1, seed=4
     )
-    plain, noisy = build_manifest(settings, {"day": [frame]})
-    datasets = {"day": DatasetSettings(type="cityscapes", split="val", resize=(24, 20))}
-    known = index_frames({"day": [frame]})
-    got_image, got_label = load_step(plain, known, datasets)
-    assert np.array_equal(got_image, image)
-    assert np.array_equal(got_label, label)
-    got_image, got_label = load_step(noisy, known, datasets)
-    seed = derive_seed(0, "a", "gaussian_noise", 3)
-    assert np.array_equal(got_image, corrupt(image, "gaussian_noise", 3, seed))
-    assert not np.array_equal(got_image, image)
-    assert np.array_equal(got_label, label)
+    rows = build_manifest(settings, FRAMES)
+    assert [(step.domain, step.severity) for step in rows] == [
+        *((f"day/fog/{severity}/up", severity) for severity in (1, 2, 3, 4, 5)),
+        *((f"day/fog/{severity}/down", severity) for severity in (4, 3, 2, 1)),
+    ]
+    assert [step.seed for step in rows] == [derive_seed(4, "d1", "fog", step.severity) for step in rows]
+
+
+def test_frames_are_indexed_by_data_set_and_name():
+    assert index_frames(FRAMES)["day"]["d2"] is FRAMES["day"][2]

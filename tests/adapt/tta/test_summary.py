@@ -39,3 +39,26 @@ def test_a_missing_cell_is_never_averaged_over():
     assert summary.rounds[1] == pytest.approx(1 / 3)
     assert summary.mean is None
     assert summary.drift is None
+
+
+def test_forgetting_is_the_fall_below_the_best_earlier_round():
+    summary = summarise(
+        {
+            (0, "fog"): HALF,
+            (0, "night"): PERFECT,
+            (1, "fog"): PERFECT,
+            (1, "night"): HALF,
+            (2, "fog"): THIRD,
+            (2, "night"): THIRD,
+        }
+    )
+    assert summary.forgetting == pytest.approx(((1 - 1 / 3) + (1 - 1 / 3)) / 2)
+    better = summarise({(0, "fog"): HALF, (1, "fog"): PERFECT})
+    assert better.forgetting == pytest.approx(0.25 - 1)
+
+
+def test_nothing_is_forgotten_in_one_round_and_no_gap_is_hidden():
+    assert summarise({(0, "fog"): THIRD, (0, "night"): HALF}).forgetting is None
+    assert summarise({(0, "fog"): EMPTY, (1, "fog"): THIRD}).forgetting is None
+    assert summarise({(0, "fog"): THIRD, (1, "fog"): EMPTY}).forgetting is None
+    assert summarise({(0, "fog"): THIRD, (1, "fog"): THIRD, (1, "night"): THIRD}).forgetting is None

@@ -84,3 +84,49 @@ def test_a_profile_that_cannot_run_is_passed_over_and_named(segshift) -> None:
 def test_nothing_is_written(segshift, tiny: Path, tmp_path: Path) -> None:
     segshift("plan", tiny)
     assert os.listdir(tmp_path) == []
+
+
+SEARCHED = """\
+title: a stream whose method is tuned first
+datasets:
+  fog: {type: acdc, split: val, subset: [fog]}
+  rain: {type: acdc, split: train, subset: [rain]}
+models: {net: {config: cgnet_small}}
+miniature: {seed: 0}
+stages:
+  weather:
+    kind: stream
+    expected_seconds: 90
+    model: net
+    method: {name: tent}
+    stream: {kind: single, domains: [{dataset: fog}]}
+    search:
+      stream: {kind: single, domains: [{dataset: rain}]}
+      space: {lr: [1.0e-5, 1.0e-4, 1.0e-3], optimizer: [adam, sgd]}
+"""
+
+
+def test_a_search_is_one_line_and_costs_its_stream_once_a_trial(segshift, tmp_path: Path) -> None:
+    file = tmp_path / "searched.yaml"
+    file.write_text(SEARCHED)
+    outcome = segshift("plan", file)
+    assert outcome.code == 0, outcome.err
+    (line,) = [line for line in outcome.out.splitlines() if " trials " in line]
+    assert "· weather.search  6 trials  " in line
+    assert "weather.search (search)  1 task, 0 cached, about 9 min 00 s each" in outcome.out
+    assert "weather (stream) ← weather.search  1 task, 0 cached, about 1 min 30 s each" in outcome.out
+    assert "2 tasks: 0 cached, 2 to run (about 10 min 30 s of task time)" in outcome.out
+    search, stream = read(segshift("plan", file, "--json"))["tasks"]
+    assert (search["kind"], search["trials"], search["estimated_seconds"]) == ("search", 6, 540)
+    assert (stream["kind"], stream["trials"], stream["estimated_seconds"]) == ("stream", None, 90)
+
+
+def test_a_search_that_was_measured_costs_what_it_did(segshift, tmp_path: Path) -> None:
+    file = tmp_path / "searched.yaml"
+    file.write_text(SEARCHED)
+    plan = read(segshift("plan", file, "--json"))
+    (tmp_path / "store").mkdir()
+    costs = {f"{plan['experiment']}/{plan['profile']}/weather.search": [200.0]}
+    (tmp_path / "store" / "costs.json").write_text(json.dumps(costs))
+    search, _ = read(segshift("plan", file, "--json"))["tasks"]
+    assert search["estimated_seconds"] == 200

@@ -176,6 +176,7 @@ def test_a_stream_shows_mean_drift_and_domains(make_task, make_graph, make_recor
     assert {name: score.mean for name, score in row.scores.items()} == {
         "mean mIoU": pytest.approx(0.7),
         "drift": pytest.approx(-0.2),
+        "forgetting": pytest.approx(0.2),
         "fog": pytest.approx(1.0),
         "night": pytest.approx(0.4),
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import json
 from pathlib import Path
@@ -124,12 +125,47 @@ def test_the_terminal_leaves_details_to_the_files(board: Board) -> None:
     assert "12.3" in to_markdown(made)
 
 
+def test_what_was_tuned_is_said_in_every_form(board: Board) -> None:
+    tuned = "lr=0.1 of {0.1, 0.2}, 2 trials on val"
+    (table,) = board.tables
+    rows = (dataclasses.replace(table.rows[0], tuned=tuned), *table.rows[1:])
+    made = dataclasses.replace(board, tables=(dataclasses.replace(table, rows=rows),))
+    console = Console(record=True, width=200, file=io.StringIO())
+    print_board(made, console)
+    assert f"daformer: tuned: {tuned}" in console.export_text()
+    assert f"- daformer: tuned: {tuned}." in to_markdown(made).splitlines()
+    lines = list(csv.DictReader(io.StringIO(to_csv(made))))
+    assert {line["method"]: line["tuned"] for line in lines} == {"daformer": tuned, "source_only": "", "broken": ""}
+    assert json.loads(to_json(made))["tables"][0]["rows"][0]["tuned"] == tuned
+    assert "tuned" not in to_markdown(board)
+
+
+def test_a_terminal_that_is_too_narrow_for_all_scores_says_so() -> None:
+    names = ("mean mIoU", *(f"domain{i}" for i in range(9)))
+    rows = tuple(build_row(i, f"row{i}", None, scores={n: Score(0.5, None, (0.5,)) for n in names}) for i in range(9))
+    made = Board("b", "full", "t", False, (Table("t", {}, names, (), rows),))
+    console = Console(record=True, width=200, file=io.StringIO())
+    print_board(made, console)
+    shown = console.export_text()
+    assert "domain4" in shown
+    assert "domain5" not in shown
+    assert "and 4 more scores in the files" in shown
+    assert "domain8" in to_markdown(made)
+
+
+@pytest.mark.parametrize(
+    ("column", "shown"), [("frames/s", "0.50 ± 0.25"), ("updates", "0 ± 0"), ("models", "0.5 ± 0.2")]
+)
+def test_a_number_is_no_percentage(column: str, shown: str) -> None:
+    assert show_score(Score(0.5, 0.25, ()), column) == shown
+
+
 @pytest.mark.parametrize(
     ("score", "shown"),
     [(None, "–"), (Score(None, None, ()), "–"), (Score(0.0, None, ()), "0.0"), (Score(0.5, 0.25, ()), "50.0 ± 25.0")],
 )
 def test_a_score_in_percent(score: Score | None, shown: str) -> None:
-    assert show_score(score) == shown
+    assert show_score(score, "mIoU") == shown
 
 
 def test_files_are_written_whole(board: Board, tmp_path: Path) -> None:

@@ -1,0 +1,87 @@
+"""The columns of a table: which scores of a record it shows, in which order, and how their numbers are printed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from orchestrator.leaderboard.row import pool_scores
+from orchestrator.record import Record
+from orchestrator.scoring import score_record, score_subset
+
+MAIN = {"evaluate": "mIoU", "benchmark": "mPC", "stream": "mean mIoU"}  # by kind: the score that ranks
+
+SPEED, COST, UPDATES, MODELS = "frames/s", "GFLOPs/frame", "updates", "models"
+
+# Columns that are no share of something, and so no percentage -> digits after the point.
+NUMBERS = {SPEED: 2, COST: 2, UPDATES: 0, MODELS: 1}
+
+_STREAM_DETAILS = re.compile(r"(ECE|purity|VC\d+|perceptual)( .*)?")
+
+
+def select_scores(record: Record, subsets: Mapping[str, tuple[str, ...]]) -> dict[str, float | None]:
+    """Return the scores of a record that a table shows, the one that ranks first.
+
+    Args:
+        record: of a scored task.
+        subsets: name of a column -> the classes that it is the mean IoU of; for evaluations.
+    """
+    scores = score_record(record)
+    if record.kind == "evaluate":
+        fewer = {name: score_subset(record, classes) for name, classes in subsets.items()}
+        classes = {f"IoU/{name.removeprefix('iou/')}": v for name, v in scores.items() if name.startswith("iou/")}
+        return {"mIoU": scores["miou"], **fewer, **classes}
+    if record.kind == "benchmark":
+        cells = {name.removeprefix("miou/"): score for name, score in scores.items() if name.startswith("miou/")}
+        return {
+            "mPC": scores["mpc"],
+            "rPC": scores["rpc"],
+            "clean": scores["clean_miou"],
+            "worst": scores["gam"],
+            **cells,
+        }
+    return _select_stream(record, scores)
+
+
+def _select_stream(record: Record, scores: Mapping[str, float | None]) -> dict[str, float | None]:
+    """Return the columns of a stream: mIoU over it, then by domain, video, calibration and what it cost."""
+    domains: dict[str, list[float | None]] = {}
+    for name, score in scores.items():
+        if name.startswith("miou/"):
+            domains.setdefault(name.split("/", 2)[2], []).append(score)
+    means = {domain: pool_scores(values).mean for domain, values in domains.items()}
+    over_rounds = ("drift", "forgetting") if any(len(values) > 1 for values in domains.values()) else ()
+    video = {
+        _name_video(name, record): score
+        for name, score in scores.items()
+        if name in ("tc", "perceptual") or name.startswith("vc_")
+    }
+    flops = record.metrics.get("flops_per_frame")
+    cost = {
+        "ECE": scores.get("ece"),
+        "purity": record.metrics.get("purity"),
+        MODELS: record.metrics.get("models"),
+        SPEED: record.metrics.get("frames_per_second"),
+        COST: None if flops is None else flops / 1e9,
+        UPDATES: record.metrics.get("updates"),
+    }
+    measured = {name: value for name, value in cost.items() if value is not None}
+    return {"mean mIoU": scores["mean_miou"], **{n: scores[n] for n in over_rounds}, **means, **video, **measured}
+
+
+def _name_video(score: str, record: Record) -> str:
+    """Name the column of a temporal score: one that is measured in another way is another column, not another table."""
+    temporal = record.settings.get("temporal") or {}
+    if score == "tc":
+        flow = temporal.get("flow", "dis")
+        return "TC" if flow == "dis" else f"TC ({flow})"
+    if score == "perceptual":
+        return score
+    return score.upper().replace("_", "") + (" (last window dropped)" if temporal.get("drop_last") else "")
+
+
+def is_detail(kind: str, column: str) -> bool:
+    """Say whether a column is left to the files: one cell of a grid, one class, or what a stream cost."""
+    if kind == "stream":
+        return column in NUMBERS or _STREAM_DETAILS.fullmatch(column) is not None
+    return "/" in column

@@ -1,0 +1,45 @@
+"""What Ray Tune reserves on the cluster for the trials of a search, under a name by which it can be freed.
+
+Ray keeps what a task has reserved until the sweep ends, even when the task dies: the search's next attempt, and then every
+other task, would wait for it for ever.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from pathlib import Path
+
+import ray
+from ray.tune import PlacementGroupFactory
+from ray.util.placement_group import PlacementGroup, placement_group, placement_group_table, remove_placement_group
+
+from experiments.schema import ResourceSettings
+
+
+class NamedFactory(PlacementGroupFactory):
+    """Makes what one trial holds, each under a name of its own that begins with the search's."""
+
+    def to_placement_group(self) -> PlacementGroup:
+        """Reserve the resources of a trial."""
+        return placement_group(self.bundles, self.strategy, name=f"{self._kwargs['name']}{uuid.uuid4().hex}")
+
+
+def request_resources(wanted: ResourceSettings, scratch: Path) -> NamedFactory:
+    """Return what each trial of the search with this scratch folder asks Ray for."""
+    bundle: dict[str, float] = {"CPU": wanted.cpus, "GPU": wanted.gpus}
+    if wanted.memory_gb:
+        bundle["memory"] = int(wanted.memory_gb * 2**30)
+    return NamedFactory([bundle], name=_name(scratch))
+
+
+def free_resources(scratch: Path) -> None:
+    """Free what an attempt of the search with this scratch folder that died had reserved, if anything."""
+    for entry in placement_group_table().values():
+        if entry["name"].startswith(_name(scratch)) and entry["state"] != "REMOVED":
+            remove_placement_group(ray.util.get_placement_group(entry["name"]))
+
+
+def _name(scratch: Path) -> str:
+    """Name a search: several stores may hold the same one, on one cluster."""
+    return f"search-{hashlib.sha256(str(scratch.absolute()).encode()).hexdigest()[:16]}-"

@@ -1,0 +1,50 @@
+"""What a row says of its search: which settings, out of what, on what, over how many trials, and the choice."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from adapt.tta.settings import TentSettings
+from orchestrator.leaderboard.tuning import describe_tuning
+
+SEARCH = {"stream": {"kind": "single", "domains": [{"dataset": "night"}]}, "space": {"lr": [0.1, 0.2]}}
+
+
+@pytest.fixture
+def runs(make_task, make_graph):
+    """Two seeds of a tuned stream, each with a search of its own."""
+    searches = [make_task("weather.search", "search", point={"seed": seed}, search=SEARCH) for seed in (0, 1)]
+    tasks = [
+        dataclasses.replace(
+            make_task("weather", "stream", point={"seed": seed}, search=SEARCH), inputs={"method": search.key}
+        )
+        for seed, search in enumerate(searches)
+    ]
+    return make_graph(*searches, *tasks), searches, tasks
+
+
+def choose(make_record, search, lr: float):
+    return make_record(search, method={"name": "tent", "settings": TentSettings(lr=lr).model_dump(), "trial": 0})
+
+
+def test_a_choice_is_said_once_and_each_other_one_too(runs, make_record) -> None:
+    graph, searches, tasks = runs
+    equal = {search.key: choose(make_record, search, 0.1) for search in searches}
+    assert describe_tuning(graph, tasks, equal.get) == "lr=0.1 of {0.1, 0.2}, 2 trials on night"
+    apart = {search.key: choose(make_record, search, lr) for search, lr in zip(searches, (0.1, 0.2), strict=True)}
+    assert describe_tuning(graph, tasks, apart.get) == (
+        "lr=0.1 of {0.1, 0.2}, 2 trials on night; lr=0.2 of {0.1, 0.2}, 2 trials on night"
+    )
+
+
+def test_a_search_without_a_result_says_so(runs) -> None:
+    graph, _, tasks = runs
+    assert describe_tuning(graph, tasks, lambda key: None) == "lr: not chosen yet"
+
+
+def test_what_was_not_tuned_says_nothing(make_task, make_graph) -> None:
+    task = make_task("weather", "stream")
+    assert describe_tuning(make_graph(task), [task], lambda key: None) is None
+    assert describe_tuning(make_graph(task), [make_task("clean")], lambda key: None) is None
