@@ -62,7 +62,7 @@ def _compare(
     total = 0.0
     for start in range(0, len(pixels), _ROWS):
         block = slice(start, start + _ROWS)
-        correlation = np.maximum(pixels[block] @ others.T, 0.0)  # (rows, P)
+        correlation = pixels[block] @ others.T  # (rows, P)
         is_same = ids[block, None] == other_ids
         best = correlation.max(axis=1)
         same = np.where(is_same, correlation, 0.0).max(axis=1)

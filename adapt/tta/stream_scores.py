@@ -32,6 +32,8 @@ class FrameScore:
             earlier state and only predicted this frame; None on every other frame.
         seconds: the time of prediction and adaptation, without loading and scoring.
         notes: the method's own numbers, see `adapt.tta.method.Outcome.notes`.
+        flops: floating-point operations of prediction and adaptation, forward and backward (a multiplication and an
+            addition are two); None where they were not counted.
     """
 
     index: int
@@ -45,6 +47,7 @@ class FrameScore:
     recovered: str | None
     seconds: float
     notes: Mapping[str, float] = field(default_factory=dict)
+    flops: int | None = None
 
     @property
     def cell(self) -> CellKey:
@@ -61,16 +64,12 @@ class StreamScores:
         cells: (round, domain) -> confusion int64 (K, K), the sum over the cell's frames; cells in order of appearance.
         calibration: (round, domain) -> float64 (3, 15), likewise.
         clips: (round, domain) -> the cell's video clips in order; empty without temporal settings.
-        flops_per_frame: floating-point operations of the first frame's prediction and adaptation, forward and backward
-            (a multiplication and an addition are two); it stands for all frames unless a filter left that one out. None
-            without frames.
     """
 
     frames: tuple[FrameScore, ...] = ()
     cells: dict[CellKey, NDArray[np.int64]] = field(default_factory=dict)
     calibration: dict[CellKey, NDArray[np.float64]] = field(default_factory=dict)
     clips: dict[CellKey, tuple[ClipScore, ...]] = field(default_factory=dict)
-    flops_per_frame: int | None = None
 
     @property
     def updates(self) -> int:
@@ -93,11 +92,21 @@ class StreamScores:
         return sum(frame.recovered is not None for frame in self.frames)
 
     @property
+    def flops_per_frame(self) -> float | None:
+        """Floating-point operations per frame, the mean of those counted; None without frames.
+
+        The first frame, where a method is not yet what it becomes (a reservoir has one model), counts where it is alone.
+        """
+        counted = [frame.flops for frame in self.frames if frame.flops is not None]
+        later = counted[1:] or counted
+        return sum(later) / len(later) if later else None
+
+    @property
     def frames_per_s(self) -> float | None:
         """Frames per second of prediction and adaptation, without loading and scoring; None without frames.
 
-        The first frame warms up (memory, kernels, the count of operations) and is left out where there are others.
+        Frames whose operations were counted, the first of all among them, are slower and left out where there are others.
         """
-        timed = self.frames[1:] or self.frames
+        timed = [frame for frame in self.frames if frame.flops is None] or self.frames
         seconds = sum(frame.seconds for frame in timed)
         return len(timed) / seconds if seconds > 0 else None

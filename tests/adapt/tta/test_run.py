@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import sys
 import types
@@ -16,7 +17,7 @@ from adapt.errors import TaskError
 from adapt.scores.calibration import CalibrationBins
 from adapt.tta.catalog import build_method
 from adapt.tta.feed import Sample
-from adapt.tta.run import is_reset_due, run_stream
+from adapt.tta.run import COUNTED_EVERY, is_reset_due, run_stream
 from adapt.tta.settings import BnStatsSettings, SourceSettings, TentSettings
 from adapt.tta.stream import Step
 from adapt.tta.stream_settings import ResetSettings, TemporalSettings
@@ -191,6 +192,23 @@ def test_operations_are_those_of_the_convolutions_by_hand(toy_net):
     assert run(SourceSettings(), toy_net(), build_steps()).flops_per_frame == first + last
     # Tent learns between the two: its gradient goes through the last layer's input, and no convolution has one of its own.
     assert run(STRONG, toy_net(), build_steps()).flops_per_frame == first + last + last
+
+
+def test_operations_are_counted_on_some_frames_which_are_not_timed(toy_net):
+    def prepare_larger(step: Step, image: np.ndarray) -> torch.Tensor:
+        return prepare(step, image) if step.round == 0 else prepare(step, image).repeat(1, 1, 2, 2)
+
+    steps = build_steps(rounds=1)
+    later = [dataclasses.replace(step, round=1) for step in steps]
+    stream = (*steps, *later * COUNTED_EVERY)[: COUNTED_EVERY + 2]
+    method = build_method(SourceSettings(), toy_net(), nn.Module.__call__, 5)
+    scores = run_stream(method, feed(stream), prepare_larger, 5)
+    small = run(SourceSettings(), toy_net(), steps[:1]).flops_per_frame
+    counted = {frame.index: frame.flops for frame in scores.frames if frame.flops is not None}
+    assert counted == {0: small, COUNTED_EVERY: 4 * small}
+    assert scores.flops_per_frame == 4 * small, "the first frame counts where it is alone"
+    timed = [frame.seconds for frame in scores.frames if frame.index not in counted]
+    assert scores.frames_per_s == pytest.approx(len(timed) / sum(timed))
 
 
 def test_video_is_measured_beside(toy_net, monkeypatch):

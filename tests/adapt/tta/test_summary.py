@@ -61,4 +61,5 @@ def test_nothing_is_forgotten_in_one_round_and_no_gap_is_hidden():
     assert summarise({(0, "fog"): THIRD, (0, "night"): HALF}).forgetting is None
     assert summarise({(0, "fog"): EMPTY, (1, "fog"): THIRD}).forgetting is None
     assert summarise({(0, "fog"): THIRD, (1, "fog"): EMPTY}).forgetting is None
+    assert summarise({(0, "fog"): THIRD, (1, "fog"): EMPTY, (2, "fog"): THIRD}).forgetting is None
     assert summarise({(0, "fog"): THIRD, (1, "fog"): THIRD, (1, "night"): THIRD}).forgetting is None
