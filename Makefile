@@ -73,11 +73,12 @@ format: | $(BIN)/segshift  ## format the code
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-bench: | $(BIN)/segshift  ## measure: planning, scheduling, cached sweeps, the mini sweep, a training step
+bench: | $(BIN)/segshift  ## measure: planning, scheduling, cached sweeps, the mini sweep, a training step, test-time methods
 	@$(BIN)/python tools/bench.py
 
-bench-gpu: | $(BIN)/segshift  ## measure DAFormer's step on a GPU in the paper's configuration
+bench-gpu: | $(BIN)/segshift  ## measure on a GPU: DAFormer's step in the paper's configuration, test-time methods
 	@$(BIN)/python tools/bench_uda.py gpu
+	@$(BIN)/python tools/bench_tta.py gpu
 
 clean:  ## remove caches and the environment (never the store)
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -6,6 +6,9 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Settings(BaseModel):
-    """Immutable settings: hashed for identity, pickled to workers, logged and compared as data."""
+    """Immutable settings: hashed for identity, pickled to workers, logged and compared as data.
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+    Every number is finite: JSON, in which settings are hashed, kept and read again, knows no others.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)

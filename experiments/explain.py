@@ -21,6 +21,7 @@ _KINDS = {
     "list_type": "a list is wanted here, as in [a, b]",
     "dict_type": "a mapping is wanted here, as in {key: value}",
     "model_type": "a mapping is wanted here, as in {key: value}",
+    "model_attributes_type": "a mapping is wanted here, as in {key: value}",
 }
 
 
@@ -91,6 +92,9 @@ def _sentence(shape: Any, detail: Any, document: Document, at: KeyPath) -> str:
     if detail["type"] == "too_short":
         context = detail["ctx"]
         return f"{origin}: {key}: at least {context['min_length']} item(s) wanted, got {context['actual_length']}."
+    if detail["type"] == "model_attributes_type" and isinstance(detail["input"], str):  # a word for settings of several kinds
+        discriminator = _find_discriminator(shape, path)
+        return f"{origin}: {key}: a mapping is wanted here: write {{{discriminator}: {detail['input']}}}."
     message = _KINDS.get(detail["type"]) or detail["msg"].removeprefix("Value error, ").removesuffix(".")
     got = detail.get("input")
     shown = "" if isinstance(got, dict | list) else f" (got {got!r})"
@@ -139,8 +143,8 @@ def _models(shape: Any) -> list[type[BaseModel]]:
     return [shape] if isinstance(shape, type) and issubclass(shape, BaseModel) else []
 
 
-def _allowed_keys(shape: Any, path: KeyPath) -> set[str]:
-    """Return the keys that the models at `path` below `shape` have."""
+def _models_at(shape: Any, path: KeyPath) -> list[type[BaseModel]]:
+    """Return every settings model that may stand at `path` below `shape`."""
     models = _models(shape)
     for part in path:
         deeper = [
@@ -151,7 +155,18 @@ def _allowed_keys(shape: Any, path: KeyPath) -> set[str]:
         ]
         tagged = [m for m in models if part in _tags(m)]
         models = deeper or tagged or models
-    return {name for model in models for name in model.model_fields}
+    return models
+
+
+def _allowed_keys(shape: Any, path: KeyPath) -> set[str]:
+    """Return the keys that the models at `path` below `shape` have."""
+    return {name for model in _models_at(shape, path) for name in model.model_fields}
+
+
+def _find_discriminator(shape: Any, path: KeyPath) -> str:
+    """Return the key by which the models at `path` below `shape` are told apart."""
+    models = _models_at(shape, path)
+    return next(name for name in ("type", "name") if all(name in model.model_fields for model in models))
 
 
 def _tags(model: type[BaseModel]) -> set[str]:

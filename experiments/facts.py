@@ -38,6 +38,7 @@ class WorkspaceFacts:
         self._workspace = workspace
         self._datasets: dict[tuple[str, bool], BoundDataset] = {}
         self._frames: dict[str, tuple[Frame, ...]] = {}
+        self._images: dict[str, frozenset[str]] = {}  # real paths
         self._models: dict[str, BoundModel] = {}
         self._weights: dict[str, str] = {}  # file -> sha256
         self.problems: list[str] = []
@@ -98,8 +99,7 @@ class WorkspaceFacts:
         """
         if self.miniature_root is not None:
             return _overlap(self._loaded.settings.datasets[one], self._loaded.settings.datasets[other])
-        images = [{os.path.realpath(frame.image) for frame in self._frames.get(name, ())} for name in (one, other)]
-        return not images[0].isdisjoint(images[1])
+        return not self._list_images(one).isdisjoint(self._list_images(other))
 
     def bind_model(self, name: str) -> BoundModel:
         """Return a model with hashes of its configuration and weights."""
@@ -128,6 +128,12 @@ class WorkspaceFacts:
                 self._weights[file] = MISSING
                 self.problems.append(f"{whose}: {error}" + (f" It can be had from {url}" if url else ""))
         return self._weights[file]
+
+    def _list_images(self, name: str) -> frozenset[str]:
+        """Return the real paths of a data set's images: every search of an experiment asks for them."""
+        if name not in self._images:
+            self._images[name] = frozenset(os.path.realpath(frame.image) for frame in self._frames.get(name, ()))
+        return self._images[name]
 
     def _fingerprint(self, name: str, needs_labels: bool) -> str:
         settings = self._loaded.settings.datasets[name]

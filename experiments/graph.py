@@ -13,7 +13,9 @@ from adapt.data.size import Size
 from adapt.errors import SpecError
 from corruptions.protocol import protocol
 from experiments.conflict import Conflict, find_supervised_method, list_conflicts
+from experiments.document import KeyPath
 from experiments.explain import unknown, validate
+from experiments.flow import find_missing_flow
 from experiments.identity import find_stream, identify
 from experiments.load import LoadedExperiment
 from experiments.matrix import Point, fill_in, list_points, list_used_axes
@@ -22,6 +24,7 @@ from experiments.schema import (
     STAGE_OUTPUTS,
     STAGE_VERSIONS,
     STAGES,
+    AdaptingStage,
     BenchmarkStage,
     EvaluateStage,
     FisherStage,
@@ -35,8 +38,15 @@ from experiments.schema import (
     UdaStage,
 )
 from experiments.search import SearchSettings, check_space
-from experiments.supply import REFERENCE, find_bad_input, find_foreign_statistics, find_missing_supply, list_unused
-from experiments.task import BoundDataset, BoundModel, Task, compute_key
+from experiments.supply import (
+    REFERENCE,
+    find_bad_input,
+    find_foreign_statistics,
+    find_missing_supply,
+    find_other_batch_norm,
+    list_unused,
+)
+from experiments.task import BoundDataset, BoundModel, Task, compute_key, name_apart
 
 
 class Facts(Protocol):
@@ -114,8 +124,9 @@ def expand(loaded: LoadedExperiment, facts: Facts) -> Graph:
         else:
             expansion.expand_stage(stage)
     names = (name for stage in loaded.settings.stages for name in (_name_search(stage), stage))
-    nodes = tuple(task for name in names for task in expansion.nodes.get(name, ()))
-    unique = {task.key: task for stage in expansion.nodes for task in expansion.nodes[stage]}
+    named = {stage: name_apart(tasks) for stage, tasks in expansion.nodes.items()}
+    nodes = tuple(task for name in names for task in named.get(name, ()))
+    unique = {task.key: task for tasks in named.values() for task in tasks}
     title = loaded.settings.title
     return Graph(loaded.name, loaded.profile, title, unique, nodes, leaderboards, loaded.overrides)
 
@@ -180,14 +191,14 @@ class _Expansion:
 
     def needed_by(self, stage: str) -> list[str]:
         needed = []
-        for name, output in _list_references(self.raw[stage]):
+        for path, name, output in _list_references(self.raw[stage]):
             if name == "matrix":
                 continue
             if name not in self.raw:
-                raise unknown(f"stage in ${{{name}.{output}}}", name, self.raw, self.origin(stage))
+                raise unknown(f"stage in ${{{name}.{output}}}", name, self.raw, self.origin(stage, *path))
             offered = STAGE_OUTPUTS.get(self.raw[name]["kind"], ())
             if output not in offered:
-                raise unknown(f"output of stage '{name}'", output, offered, self.origin(stage))
+                raise unknown(f"output of stage '{name}'", output, offered, self.origin(stage, *path))
             needed.append(name)
         return needed
 
@@ -237,6 +248,7 @@ class _Expansion:
         self.refuse(stage, find_supervised_method(filled) if kind == "uda" else None)
         settings: StageSettings = validate(STAGES[kind], filled, self.loaded.document, ("stages", stage))
         if isinstance(settings, StreamStage):
+            self.refuse(stage, find_missing_flow(settings.temporal))
             self.refuse(stage, find_missing_supply(settings))
             unused = list_unused(settings)
             if unused:
@@ -297,7 +309,10 @@ class _Expansion:
             used: the axes that its settings refer to.
         """
         unlabelled = _list_unlabelled(settings)
-        datasets = {each: self.bind_dataset(stage, each, each not in unlabelled) for each in _list_datasets(settings)}
+        datasets = {
+            each: self.bind_dataset(stage, key, each, each not in unlabelled)
+            for each, key in _list_datasets(settings).items()
+        }
         model_name = getattr(settings, "model", None)
         model = self.bind_model(stage, model_name) if model_name is not None else None
         if isinstance(settings, BenchmarkStage):
@@ -312,6 +327,8 @@ class _Expansion:
         key = compute_key(kind, STAGE_VERSIONS[kind], identity)
         self.check_classes(stage, key, settings, datasets, model, inputs)
         self.refuse(stage, find_foreign_statistics(inputs, model))
+        if isinstance(settings, AdaptingStage) and "fisher" in inputs:
+            self.refuse(stage, find_other_batch_norm(settings, inputs["fisher"]))
         if isinstance(settings, TrainStage | UdaStage) and model is not None:
             self.check_conflicts(stage, settings, model, len(self.classes[key]))
         axes = used.union(*(task.point for task in inputs.values()))
@@ -361,9 +378,9 @@ class _Expansion:
             self._index[stage, axes] = table
         return self._index[stage, axes]
 
-    def bind_dataset(self, stage: str, name: str, needs_labels: bool) -> BoundDataset:
+    def bind_dataset(self, stage: str, key: KeyPath, name: str, needs_labels: bool) -> BoundDataset:
         if name not in self.loaded.settings.datasets:
-            raise unknown("data set", name, self.loaded.settings.datasets, self.origin(stage))
+            raise unknown("data set", name, self.loaded.settings.datasets, self.origin(stage, *key))
         try:
             return self.facts.bind_dataset(name, needs_labels)
         except SpecError as error:
@@ -420,7 +437,8 @@ class _Expansion:
         """Refuse data whose classes are not those that the network predicts, before anything runs."""
         known = {name: describe_dataset(bound.settings).classes for name, bound in datasets.items()}
         if isinstance(settings, TrainStage | UdaStage):
-            expected, whose = known[_list_datasets(settings)[0]], f"data set '{_list_datasets(settings)[0]}'"
+            first = next(iter(known))
+            expected, whose = known[first], f"data set '{first}'"
         elif "checkpoint" in inputs:
             expected, whose = self.classes[inputs["checkpoint"].key], f"the network of {inputs['checkpoint'].name}"
         else:
@@ -446,25 +464,31 @@ def _name_search(stage: str) -> str:
     return f"{stage}.search"
 
 
-def _list_references(data: Any) -> Iterator[tuple[str, str]]:
+def _list_references(data: Any, path: KeyPath = ()) -> Iterator[tuple[KeyPath, str, str]]:
+    """Go through `${NAME.OUTPUT}` in nested data: where it stands, the name, and the output."""
     if isinstance(data, str):
-        yield from REFERENCE.findall(data)
+        yield from ((path, name, output) for name, output in REFERENCE.findall(data))
     elif isinstance(data, dict):
-        for value in data.values():
-            yield from _list_references(value)
+        for key, value in data.items():
+            yield from _list_references(value, (*path, key))
     elif isinstance(data, list | tuple):
-        for value in data:
-            yield from _list_references(value)
+        for index, value in enumerate(data):
+            yield from _list_references(value, (*path, index))
 
 
-def _list_datasets(settings: StageSettings) -> list[str]:
+def _list_datasets(settings: StageSettings) -> dict[str, KeyPath]:
+    """List the data sets of a stage in its order, each with the key that names it first."""
     if isinstance(settings, UdaStage):
-        return [settings.source, settings.target]
+        return {settings.source: ("source",)} | ({settings.target: ("target",)} if settings.target != settings.source else {})
     if isinstance(settings, StreamStage | SearchStage):
-        return list(dict.fromkeys(domain.dataset for domain in find_stream(settings).domains))
+        at: KeyPath = ("stream",) if isinstance(settings, StreamStage) else ("search", "stream")
+        found: dict[str, KeyPath] = {}
+        for index, domain in enumerate(find_stream(settings).domains):
+            found.setdefault(domain.dataset, (*at, "domains", index, "dataset"))
+        return found
     if isinstance(settings, TrainStage | EvaluateStage | BenchmarkStage | StylesStage | FisherStage):
-        return [settings.dataset]
-    return []
+        return {settings.dataset: ("dataset",)}
+    return {}
 
 
 def _list_unlabelled(settings: StageSettings) -> set[str]:

@@ -10,6 +10,7 @@ from adapt.training.settings import PRACTICAL_SETTINGS, TrainSettings
 from adapt.tta.stream_settings import StreamSettings
 from corruptions.protocol import protocol
 from experiments.schema import (
+    STAGE_VERSIONS,
     AdaptingStage,
     BenchmarkStage,
     SearchStage,
@@ -59,6 +60,8 @@ def identify(
     elif isinstance(settings, StreamStage | SearchStage):
         if isinstance(settings, StreamStage):
             identity["search"] = search
+        else:
+            identity["stream_version"] = STAGE_VERSIONS["stream"]  # its trials are streams
         if any(domain.corruption for domain in find_stream(settings).domains):
             identity["corruptions"] = describe_corruptions(STREAM_BACKEND)[1:]
     if model is not None:

@@ -6,9 +6,10 @@ import re
 from collections.abc import Mapping
 from typing import Any, get_args
 
-from adapt.tta.settings import Supply, list_needs, name_method
+from adapt.tta.settings import EataSettings, Supply, list_chain, list_needs, name_method
 from experiments.conflict import Conflict
-from experiments.schema import INPUT_OUTPUTS, AdaptingStage, StylesStage
+from experiments.schema import INPUT_OUTPUTS, AdaptingStage, FisherStage, SearchStage, StreamStage, StylesStage
+from experiments.search import apply_point, list_points
 from experiments.task import BoundModel, Task
 
 REFERENCE = re.compile(r"\$\{([A-Za-z][A-Za-z0-9_]*)\.([A-Za-z][A-Za-z0-9_]*)\}")
@@ -80,4 +81,27 @@ def find_foreign_statistics(inputs: Mapping[str, Task], model: BoundModel | None
                 f"'{made.stage}' the same `checkpoint` or `model` as this stage."
             )
             return Conflict((role,), text)
+    return None
+
+
+def find_other_batch_norm(stage: AdaptingStage, made: Task) -> Conflict | None:
+    """Find a Fisher information that was measured with other statistics of BatchNorm than the method adapts with.
+
+    Args:
+        stage: The adapting stage; of one with a search, every point that is tried counts.
+        made: The task whose Fisher information it takes.
+    """
+    if not isinstance(made.settings, FisherStage):
+        return None
+    search = stage.search if isinstance(stage, StreamStage | SearchStage) else None
+    points = [{}] if search is None else list_points(search)
+    for method in (apply_point(stage.method, point) for point in points):
+        for part in list_chain(method):
+            if isinstance(part, EataSettings) and part.batch_norm != made.settings.batch_norm:
+                text = (
+                    f"{made.name} was measured with `batch_norm: {made.settings.batch_norm}`, but the method "
+                    f"{name_method(method)} adapts with `batch_norm: {part.batch_norm}`. Give `batch_norm` of stage "
+                    f"'{made.stage}' and of the method the same value."
+                )
+                return Conflict(("fisher",), text)
     return None

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from adapt.data.settings import DatasetSettings
@@ -48,6 +48,7 @@ class Task:
         inputs: role -> key of the task whose output it is, e.g. {"checkpoint": "5f..."}.
         resources: what it asks Ray for, for each of its workers; not part of the key.
         label: how the leaderboard calls its stage.
+        shown: how its axis values are printed where it would share its name with another task, see `name_apart`.
     """
 
     key: str
@@ -61,6 +62,7 @@ class Task:
     inputs: Mapping[str, str] = field(default_factory=dict)
     resources: ResourceSettings = field(default_factory=ResourceSettings)
     label: str = ""
+    shown: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def workers(self) -> int:
@@ -77,7 +79,7 @@ class Task:
     @property
     def name(self) -> str:
         """The stage and its point, as shown to people: `daformer[seed=0]`."""
-        axes = ", ".join(f"{axis}={describe(value)}" for axis, value in self.point.items())
+        axes = ", ".join(f"{axis}={self.shown.get(axis, describe(value))}" for axis, value in self.point.items())
         return f"{self.stage}[{axes}]" if axes else self.stage
 
 
@@ -87,6 +89,45 @@ def describe(value: Any) -> str:
         return str(value.get("label") or value.get("name") or json.dumps(value, sort_keys=True))
     text = str(value)
     return text[2:-1].partition(".")[0] if text.startswith("${") and text.endswith("}") else text
+
+
+def describe_apart(values: Sequence[Any]) -> list[str]:
+    """Print axis values briefly, and mappings that would look alike with the settings that differ among them.
+
+    Args:
+        values: of one axis.
+
+    Returns:
+        The text of each: `tent(lr=0.0001)` and `tent(lr=0.001)`, `reservoir(base=tent)` and `reservoir(base=eta)`.
+    """
+    texts = [describe(value) for value in values]
+    result = list(texts)
+    for text in dict.fromkeys(texts):
+        alike = [index for index, other in enumerate(texts) if other == text and isinstance(values[index], dict)]
+        details: dict[int, list[str]] = {index: [] for index in alike}
+        for setting in dict.fromkeys(setting for index in alike for setting in values[index]):
+            given = [index for index in alike if setting in values[index]]
+            inner = [values[index][setting] for index in given]
+            if len(given) < len(alike) or any(value != inner[0] for value in inner):
+                for index, shown in zip(given, describe_apart(inner), strict=True):
+                    details[index].append(f"{setting}={shown}")
+        result = [f"{text}({', '.join(details[i])})" if details.get(i) else text for i, text in enumerate(result)]
+    return result
+
+
+def name_apart(tasks: Sequence[Task]) -> list[Task]:
+    """Return the tasks of a stage such that those of one name show the settings that differ; the others as they are."""
+    result = list(tasks)
+    for name in dict.fromkeys(task.name for task in tasks):
+        alike = [index for index, task in enumerate(tasks) if task.name == name]
+        if len(alike) == 1:
+            continue
+        axes = list(tasks[alike[0]].point)  # a name lists its axes: those of one name have the same
+        columns = {axis: describe_apart([tasks[index].point[axis] for index in alike]) for axis in axes}
+        for place, index in enumerate(alike):
+            shown = {axis: column[place] for axis, column in columns.items()}
+            result[index] = replace(tasks[index], shown=shown)
+    return result
 
 
 def compute_key(kind: str, version: int, identity: Mapping[str, Any]) -> str:

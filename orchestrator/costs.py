@@ -7,6 +7,11 @@ import statistics
 from collections.abc import Mapping
 
 from adapt.atomic import write_atomically
+from adapt.tta.stream_settings import StreamSettings
+from corruptions.catalog import SEVERITIES
+from experiments.graph import Graph
+from experiments.schema import SearchStage, StreamStage
+from experiments.search import list_points
 from experiments.task import Task
 from orchestrator.store import Store
 from orchestrator.sweep_state import Status, SweepState
@@ -40,10 +45,44 @@ def add_costs(store: Store, state: SweepState) -> None:
     write_atomically(store.root / FILE, json.dumps(costs, indent=1))
 
 
-def estimate_task_s(task: Task, experiment: str, profile: str, costs: Costs) -> float | None:
-    """Return the median seconds of a task's stage: measured in this store, else as its file expects, else None."""
-    measured = costs.get(name_cost(experiment, profile, task.stage))
-    return statistics.median(measured) if measured else task.settings.expected_seconds
+def estimate_s(task: Task, graph: Graph, costs: Costs) -> float | None:
+    """Return the seconds that a task is expected to take, or None where nothing is known.
+
+    It is the median of its stage as measured in this store, else what its file expects. A search without either takes the
+    time of the stream that it is for once for each trial, by the frames of the two streams where their settings say how
+    many these are: more than it will be where trials run side by side.
+    """
+    measured = costs.get(name_cost(graph.name, graph.variant, task.stage))
+    if measured:
+        return statistics.median(measured)
+    if isinstance(task.settings, SearchStage):
+        return _estimate_search_s(task, task.settings, graph, costs)
+    return task.settings.expected_seconds
+
+
+def _estimate_search_s(task: Task, settings: SearchStage, graph: Graph, costs: Costs) -> float | None:
+    trials = len(list_points(settings.search))
+    for stream in graph.tasks.values():
+        if stream.inputs.get("method") == task.key and isinstance(stream.settings, StreamStage):
+            each = estimate_s(stream, graph, costs)
+            tried, reported = count_frames(settings.search.stream), count_frames(stream.settings.stream)
+            share = tried / reported if tried is not None and reported is not None else 1.0
+            return None if each is None else each * trials * share
+    return None
+
+
+def count_trials(task: Task) -> int | None:
+    """Return how many trials a search makes; None for what is no search."""
+    return len(list_points(task.settings.search)) if isinstance(task.settings, SearchStage) else None
+
+
+def count_frames(stream: StreamSettings) -> int | None:
+    """Return how many frames a stream has at most, or None where its settings do not say: then its data sets do."""
+    each = stream.run_length if stream.kind == "recurring" and stream.run_length is not None else stream.limit
+    if each is None:
+        return None
+    walks = 2 * len(SEVERITIES) - 1 if stream.kind == "gradual" else 1  # up to the strongest severity, and down again
+    return each * len(stream.domains) * stream.rounds * walks
 
 
 def estimate_remaining_s(state: SweepState, costs: Costs, slots: float) -> float | None:
@@ -59,7 +98,7 @@ def estimate_remaining_s(state: SweepState, costs: Costs, slots: float) -> float
     for key, status in state.status.items():
         if status in (Status.WAITING, Status.SUBMITTED):
             task = state.graph.tasks[key]
-            expected = estimate_task_s(task, state.graph.name, state.graph.variant, measured)
+            expected = estimate_s(task, state.graph, measured)
             if expected is None:
                 return None
             total += expected * (1 - state.live.get(key, {}).get("progress", 0.0))

@@ -123,15 +123,14 @@ def _check_weights(workspace: Workspace) -> Iterator[Finding]:
     wanted = set()
     for name in list_experiments():
         for profile in list_profiles(name):
-            models = load_experiment(name, profile).settings.models.values()
-            wanted |= {(model.weights, name) for model in models if model.weights}
-    for file, experiment in sorted(wanted):
+            experiment = load_experiment(name, profile).settings
+            files = {model.weights for model in experiment.models.values()} | set(list_extractor_weights(experiment))
+            wanted |= {(file, name) for file in files if file}
+    for file, user in sorted(wanted):
         try:
             yield Finding("ok", f"weights: {file}", str(workspace.find_weights(file)))
         except SegshiftError:
-            yield Finding(
-                "note", f"weights: {file}", f"not found; {experiment} needs it (`weights: /folder` in {FILE})"
-            )
+            yield Finding("note", f"weights: {file}", f"not found; {user} needs it (`weights: /folder` in {FILE})")
 
 
 def _check_store(workspace: Workspace) -> Iterator[Finding]:

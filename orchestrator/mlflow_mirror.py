@@ -154,7 +154,8 @@ class MlflowMirror:
             RunTag(f"segshift.missing/{k}", str(v)) for k, v in scores.items() if v is None or not math.isfinite(v)
         ]
         parameters = [
-            Param(k, v[:PARAMETER_LENGTH]) for k, v in flatten(record.settings | {"point": record.point}).items()
+            Param(k, v[:PARAMETER_LENGTH])
+            for k, v in flatten(_describe_settings(record) | {"point": record.point}).items()
         ]
         failure = [RunTag("segshift.failure", record.failure.message[:5000])] if record.failure else []
         tag_list = [RunTag(k, v) for k, v in tags.items()] + missing + failure
@@ -185,3 +186,9 @@ def flatten(data: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
         else:
             flat[name] = str(value)
     return flat
+
+
+def _describe_settings(record: Record) -> dict[str, Any]:
+    """Return a record's settings with the method as it really ran: a search may have chosen other values than the file's."""
+    chosen = (record.method or {}).get("settings")
+    return record.settings if chosen is None else record.settings | {"method": chosen}

@@ -48,7 +48,7 @@ def describe_protocol(task: Task) -> dict[str, Any]:
             "stream": settings.stream.model_dump(mode="json"),
             "datasets": data,
             "reset": settings.reset.model_dump(mode="json"),
-            "online": "predict, then adapt; batch size 1; one step a frame",
+            "online": "batch size 1; one step a frame",
             "backend_version": find_protocol(STREAM_BACKEND).version if corrupted else None,
         }
     raise TypeError(f"task {task.name} of kind {task.kind} scores nothing")

@@ -30,16 +30,16 @@ def request_resources(wanted: ResourceSettings, scratch: Path) -> NamedFactory:
     bundle: dict[str, float] = {"CPU": wanted.cpus, "GPU": wanted.gpus}
     if wanted.memory_gb:
         bundle["memory"] = int(wanted.memory_gb * 2**30)
-    return NamedFactory([bundle], name=_name(scratch))
+    return NamedFactory([bundle], name=name_search(scratch))
 
 
 def free_resources(scratch: Path) -> None:
     """Free what an attempt of the search with this scratch folder that died had reserved, if anything."""
     for entry in placement_group_table().values():
-        if entry["name"].startswith(_name(scratch)) and entry["state"] != "REMOVED":
+        if entry["name"].startswith(name_search(scratch)) and entry["state"] != "REMOVED":
             remove_placement_group(ray.util.get_placement_group(entry["name"]))
 
 
-def _name(scratch: Path) -> str:
-    """Name a search: several stores may hold the same one, on one cluster."""
+def name_search(scratch: Path) -> str:
+    """Name the search with this scratch folder: several stores may hold the same one, on one cluster."""
     return f"search-{hashlib.sha256(str(scratch.absolute()).encode()).hexdigest()[:16]}-"

@@ -35,9 +35,9 @@ def score_record(record: Record) -> dict[str, float | None]:
 
     `evaluate`: `miou`, `iou/<class>`. `benchmark`: `clean_miou`, `miou/<corruption>/<severity>`, `mpc`, `rpc`, `gam`
     (the worst corruption's mean), `mpc_fixed_pixels` (without the corruptions that move pixels under their labels).
-    `stream`: `miou/<round>/<domain>`, `mean_miou`, `drift`, `forgetting`; `ece`, `ece/<round>/<domain>` where calibration
-    was counted; `tc`, `vc_<n>`, `perceptual` where they were measured. A failed task and a stage that scores nothing have
-    none.
+    `stream`: `miou/<round>/<domain>`, `round_miou/<round>`, `mean_miou`, `drift`, `forgetting`; `ece`,
+    `ece/<round>/<domain>` where calibration was counted; `tc`, `vc_<n>`, `perceptual` where they were measured. A failed
+    task and a stage that scores nothing have none.
     """
     if record.status != "done":
         return {}
@@ -111,7 +111,8 @@ def _score_stream(record: Record) -> dict[str, float | None]:
     summary = summarise(counts)
     cells = {f"miou/{round_}/{_plain(domain)}": score for (round_, domain), score in summary.cells.items()}
     means = {"mean_miou": summary.mean, "drift": summary.drift, "forgetting": summary.forgetting}
-    return {**means, **cells, **_score_calibration(record), **_score_video(record)}
+    rounds = {f"round_miou/{round_}": score for round_, score in summary.rounds.items()}
+    return {**means, **rounds, **cells, **_score_calibration(record), **_score_video(record)}
 
 
 def _score_calibration(record: Record) -> dict[str, float | None]:

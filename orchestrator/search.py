@@ -59,7 +59,7 @@ def make_on_cluster(task: Task, context: StageContext, trials: Sequence[Trial], 
     os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"  # CSV, JSON and TensorBoard files that nobody reads
     from ray import tune
 
-    from orchestrator.reservation import free_resources, request_resources
+    from orchestrator.reservation import free_resources, name_search, request_resources
 
     class Progress(tune.Callback):
         def on_trial_complete(self, *arguments: Any, **named: Any) -> None:
@@ -69,6 +69,8 @@ def make_on_cluster(task: Task, context: StageContext, trials: Sequence[Trial], 
         raise TypeError(f"{task.name} is no search")
     free_resources(context.scratch)
     work = functools.partial(_make, task=task, context=replace(context, on_step=_ignore), trials=tuple(trials))
+    # Tune finds a function again by its name, on the whole cluster: searches at the same time need names of their own.
+    work.__name__ = name_search(context.scratch)  # type: ignore[attr-defined]
     tuner = tune.Tuner(
         tune.with_resources(work, request_resources(task.resources, context.scratch)),
         param_space={"trial": tune.grid_search(list(range(len(trials))))},

@@ -186,7 +186,19 @@ def bench_uda(store: Path) -> None:
     subprocess.run([sys.executable, str(Path(__file__).with_name("bench_uda.py"))], check=True)
 
 
-PARTS = {"start": bench_start, "plan": bench_plan, "tasks": bench_tasks, "sweep": bench_sweep, "uda": bench_uda}
+def bench_tta(store: Path) -> None:
+    """Measure a frame of every test-time method beside plain inference, in a process of its own as above."""
+    subprocess.run([sys.executable, str(Path(__file__).with_name("bench_tta.py"))], check=True)
+
+
+PARTS = {
+    "start": bench_start,
+    "plan": bench_plan,
+    "tasks": bench_tasks,
+    "sweep": bench_sweep,
+    "uda": bench_uda,
+    "tta": bench_tta,
+}
 
 
 def main() -> None:

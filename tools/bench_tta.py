@@ -125,16 +125,14 @@ def main() -> None:
         for name, method in methods.items():
             if name != "cotta" or repeat < COTTA_REPEATS:
                 seconds[name].append(time_frame(method, images))
-    print(
-        f"{NETWORKS[place][0]}, {FRAMES[place][1]}x{FRAMES[place][0]}, batch size 1; the auxiliary network: {share:.2f} of its FLOPs"
-    )
+    width_height = "x".join(map(str, reversed(FRAMES[place])))
+    print(f"{NETWORKS[place][0]}, {width_height}, batch size 1; the auxiliary network: {share:.2f} of its operations")
     for name, (_, target) in METHODS.items():
         base = seconds["tent" if name.startswith("reservoir") else "source"]
         ratios = [one / other for one, other in zip(seconds[name], base, strict=False)]
         spread = f"[{min(ratios):.2f} .. {max(ratios):.2f}, n={len(ratios)}]"
-        print(
-            f"{name:<18} {1000 * statistics.median(seconds[name]):9.1f} ms   ratio {statistics.median(ratios):6.2f} {spread:<26} {target}"
-        )
+        middle = 1000 * statistics.median(seconds[name])
+        print(f"{name:<18} {middle:9.1f} ms   ratio {statistics.median(ratios):6.2f} {spread:<26} {target}")
 
 
 if __name__ == "__main__":

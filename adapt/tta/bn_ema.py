@@ -26,6 +26,7 @@ class BnEma(Method[BnEmaSettings]):
     """Feeds the frame into the running statistics of BatchNorm, then predicts by them."""
 
     updates = "running mean and variance of BatchNorm"
+    scored = "after the update"
 
     def collect_parameters(self) -> dict[str, nn.Parameter]:
         """Return nothing: no parameter is updated."""

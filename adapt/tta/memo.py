@@ -33,6 +33,7 @@ class Memo(Method[MemoSettings]):
     """Learns from one frame for that frame alone."""
 
     updates = "all parameters, for one frame each time"
+    scored = "after the update"
     optimizer: torch.optim.Optimizer
 
     def collect_parameters(self) -> dict[str, nn.Parameter]:

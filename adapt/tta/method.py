@@ -6,7 +6,7 @@ import copy
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -62,12 +62,14 @@ class Method(ABC, Generic[SettingsT]):
         updates: what the method may change, in words, for the record.
         unit: what its filter keeps or leaves, `image` or `pixel`, for the record; None without a filter.
         batch_norm: whose statistics BatchNorm uses, for the record; set by `configure`.
+        scored: whether the scored prediction is made before or after the frame has changed the model, for the record.
         optimizer: set by `configure` where the method has one.
     """
 
     updates: str
     unit: str | None = None
     batch_norm: str
+    scored: Literal["before the update", "after the update"] = "before the update"
     optimizer: torch.optim.Optimizer | None = None
 
     def __init__(

@@ -52,6 +52,7 @@ class Rdumb(Method[RdumbSettings]):
         self.updates = self.base.updates
         self.batch_norm = self.base.batch_norm
         self.unit = self.base.unit
+        self.scored = self.base.scored
         self._frame = 0
 
     def predict_and_adapt(self, images: Tensor) -> Outcome:

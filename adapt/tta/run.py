@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import random
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
@@ -22,7 +23,7 @@ from adapt.tta.video_scorer import VideoScorer
 
 Count = TypeVar("Count", np.int64, np.float64)
 
-COUNTED_EVERY = 25  # frames between two whose operations are counted; ours: the counter slows a frame by about a fifth
+COUNTED_OF = 25  # one frame of so many has its operations counted; ours: the counter slows a frame by about a fifth
 
 Prepare = Callable[[Step, NDArray[np.uint8]], Tensor]
 """A step and its image, RGB uint8 (H, W, 3), to a batch of one, (1, 3, h, w), as the model takes it."""
@@ -111,7 +112,16 @@ def is_reset_due(reset: ResetSettings, index: int, previous_domain: str, domain:
 
 def _count_flops(index: int) -> contextlib.AbstractContextManager[FlopCounterMode | None]:
     """Count the operations of some frames, the first of all among them; the others are timed."""
-    return FlopCounterMode(display=False) if index % COUNTED_EVERY == 0 else contextlib.nullcontext()
+    return FlopCounterMode(display=False) if is_counted(index) else contextlib.nullcontext()
+
+
+def is_counted(index: int) -> bool:
+    """Tell whether a frame's operations are counted: the first, then one frame of every 25.
+
+    Which of them is drawn, always the same: a method that does something every n frames is not caught in step.
+    """
+    block, place = divmod(index, COUNTED_OF)
+    return place == (0 if block == 0 else int(random.Random(block).random() * COUNTED_OF))
 
 
 def _adapt(guard: Guard, images: Tensor, label: NDArray[np.uint8], index: int, step: Step) -> Adaptation:

@@ -7,12 +7,8 @@ import json
 from typing import TYPE_CHECKING
 
 from experiments.document import read_document
-from experiments.graph import Graph
 from experiments.load import find_experiment, list_experiments
 from experiments.planning import Plan
-from experiments.schema import SearchStage
-from experiments.search import list_points
-from experiments.task import Task
 from orchestrator.cli.options import (
     add_command,
     add_experiment_options,
@@ -20,7 +16,7 @@ from orchestrator.cli.options import (
     read_plan,
     read_workspace,
 )
-from orchestrator.costs import Costs, estimate_task_s, read_costs
+from orchestrator.costs import Costs, count_trials, estimate_s, read_costs
 from orchestrator.store import Store
 from orchestrator.sweep_state import Status, SweepState, survey
 
@@ -96,26 +92,6 @@ def to_json(plan: Plan, state: SweepState, costs: Costs) -> dict[str, object]:
         ],
         "leaderboards": {name: list(stage.needs) for name, stage in plan.graph.leaderboards.items()},
     }
-
-
-def count_trials(task: Task) -> int | None:
-    """Return how many trials a search makes; None for what is no search."""
-    return len(list_points(task.settings.search)) if isinstance(task.settings, SearchStage) else None
-
-
-def estimate_s(task: Task, graph: Graph, costs: Costs) -> float | None:
-    """Return the seconds that a task is expected to take, or None.
-
-    A search that was never measured takes the time of the stream that it is for, once for each trial: more than it will
-    be where trials run side by side, or where the validation stream is the shorter one.
-    """
-    known = estimate_task_s(task, graph.name, graph.variant, costs)
-    trials = count_trials(task)
-    if known is not None or trials is None:
-        return known
-    stream = next(other for other in graph.tasks.values() if other.inputs.get("method") == task.key)
-    each = estimate_task_s(stream, graph.name, graph.variant, costs)
-    return each * trials if each is not None else None
 
 
 def _print_tree(plan: Plan, state: SweepState, costs: Costs) -> None:

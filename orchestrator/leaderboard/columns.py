@@ -11,12 +11,13 @@ from orchestrator.scoring import score_record, score_subset
 
 MAIN = {"evaluate": "mIoU", "benchmark": "mPC", "stream": "mean mIoU"}  # by kind: the score that ranks
 
-SPEED, COST, UPDATES, MODELS = "frames/s", "GFLOPs/frame", "updates", "models"
+SPEED, COST, UPDATES, SKIPPED, MODELS = "frames/s", "GFLOPs/frame", "updates", "skipped", "models"
+MEMORY, GPU_MEMORY = "peak memory (GB)", "peak GPU memory (GB)"
 
 # Columns that are no share of something, and so no percentage -> digits after the point.
-NUMBERS = {SPEED: 2, COST: 2, UPDATES: 0, MODELS: 1}
+NUMBERS = {SPEED: 2, COST: 2, UPDATES: 0, SKIPPED: 0, MODELS: 1, MEMORY: 2, GPU_MEMORY: 2}
 
-_STREAM_DETAILS = re.compile(r"(ECE|purity|VC\d+|perceptual)( .*)?")
+_STREAM_DETAILS = re.compile(r"round \d+|(ECE|purity|VC\d+|perceptual)( .*)?")
 
 
 def select_scores(record: Record, subsets: Mapping[str, tuple[str, ...]]) -> dict[str, float | None]:
@@ -44,13 +45,15 @@ def select_scores(record: Record, subsets: Mapping[str, tuple[str, ...]]) -> dic
 
 
 def _select_stream(record: Record, scores: Mapping[str, float | None]) -> dict[str, float | None]:
-    """Return the columns of a stream: mIoU over it, then by domain, video, calibration and what it cost."""
+    """Return the columns of a stream: mIoU over it, then by domain and round, video, calibration and what it cost."""
     domains: dict[str, list[float | None]] = {}
     for name, score in scores.items():
         if name.startswith("miou/"):
             domains.setdefault(name.split("/", 2)[2], []).append(score)
     means = {domain: pool_scores(values).mean for domain, values in domains.items()}
-    over_rounds = ("drift", "forgetting") if any(len(values) > 1 for values in domains.values()) else ()
+    rounds = [score for name, score in scores.items() if name.startswith("round_miou/")]
+    over_rounds = ("drift", "forgetting") if len(rounds) > 1 else ()
+    by_round = {f"round {number}": score for number, score in enumerate(rounds, 1)} if len(rounds) > 1 else {}
     video = {
         _name_video(name, record): score
         for name, score in scores.items()
@@ -64,9 +67,25 @@ def _select_stream(record: Record, scores: Mapping[str, float | None]) -> dict[s
         SPEED: record.metrics.get("frames_per_second"),
         COST: None if flops is None else flops / 1e9,
         UPDATES: record.metrics.get("updates"),
+        SKIPPED: record.metrics.get("skipped"),
+        **_measure_memory(record),
     }
     measured = {name: value for name, value in cost.items() if value is not None}
-    return {"mean mIoU": scores["mean_miou"], **{n: scores[n] for n in over_rounds}, **means, **video, **measured}
+    return {
+        "mean mIoU": scores["mean_miou"],
+        **{name: scores[name] for name in over_rounds},
+        **means,
+        **by_round,
+        **video,
+        **measured,
+    }
+
+
+def _measure_memory(record: Record) -> dict[str, float]:
+    """Return the peak of the memory that the network lay in, in GB (1e9 bytes); that of a GPU is a column of its own."""
+    if record.peak_gpu_memory_bytes is not None:
+        return {GPU_MEMORY: record.peak_gpu_memory_bytes / 1e9}
+    return {MEMORY: record.peak_memory_bytes / 1e9} if record.peak_memory_bytes is not None else {}
 
 
 def _name_video(score: str, record: Record) -> str:
@@ -81,7 +100,7 @@ def _name_video(score: str, record: Record) -> str:
 
 
 def is_detail(kind: str, column: str) -> bool:
-    """Say whether a column is left to the files: one cell of a grid, one class, or what a stream cost."""
+    """Say whether a column is left to the files: one cell of a grid, one class, one round, or what a stream cost."""
     if kind == "stream":
         return column in NUMBERS or _STREAM_DETAILS.fullmatch(column) is not None
     return "/" in column

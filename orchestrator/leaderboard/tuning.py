@@ -20,7 +20,8 @@ def describe_tuning(graph: Graph, tasks: list[Task], find_record: FindRecord) ->
         find_record: key -> record, or None where there is none.
 
     Returns:
-        Such as `lr=1e-4 of {1e-5, 1e-4}, 2 trials on val`; once for each choice; None where nothing was tuned.
+        Such as `lr=1e-4 of {1e-5, 1e-4}, 2 trials on val, 1 without a score`; once for each choice; None where nothing was
+        tuned.
     """
     said: dict[str, None] = {}
     for task in tasks:
@@ -32,5 +33,7 @@ def describe_tuning(graph: Graph, tasks: list[Task], find_record: FindRecord) ->
             said[f"{', '.join(search.space)}: not chosen yet"] = None
             continue
         chosen = parse_method(json.dumps(record.method["settings"]))
-        said[describe_search(search, chosen, len(list_points(search)))] = None
+        failed = record.metrics.get("failed_trials")
+        lost = f", {failed:.0f} without a score" if failed else ""
+        said[describe_search(search, chosen, len(list_points(search))) + lost] = None
     return "; ".join(said) or None

@@ -94,7 +94,7 @@ def run(task: Task, context: StageContext) -> StageResult:
             "skipped": scores.skipped,
             "resets": scores.resets,
             "recovered": scores.recovered,
-            **_measure_clusters(scores.frames, settings.on_non_finite == "reset"),
+            **measure_clusters(scores.frames, settings.on_non_finite == "reset"),
         },
     )
 
@@ -122,6 +122,7 @@ def _describe_method(settings: MethodSettings, method: Method[Any]) -> dict[str,
         "name": settings.name,
         "title": name_method(settings),
         "updates": method.updates,
+        "scored": method.scored,
         "batch_norm": method.batch_norm,
         "unit": method.unit,
         "needs": list(list_needs(settings)),
@@ -185,7 +186,7 @@ def _make_clip(clip: ClipScore) -> Clip:
     )
 
 
-def _measure_clusters(frames: Sequence[FrameScore], recovery_resets: bool) -> dict[str, float | None]:
+def measure_clusters(frames: Sequence[FrameScore], recovery_resets: bool) -> dict[str, float | None]:
     """Measure the clusters of a reservoir: the most models that it had, and how pure its clusters are.
 
     After a reset clusters are numbered anew, so those of before are others. Frames that were not routed do not count.
@@ -202,7 +203,8 @@ def _measure_clusters(frames: Sequence[FrameScore], recovery_resets: bool) -> di
     numbers: dict[tuple[int, float], int] = {}
     resets = 0
     for frame in frames:
-        resets += frame.was_reset or (recovery_resets and frame.recovered is not None)
+        restarted = frame.was_reset or frame.notes.get("restarted") == 1.0  # by the stream's policy, by `rdumb`
+        resets += restarted or (recovery_resets and frame.recovered is not None)
         if "cluster" in frame.notes:
             clusters.append(numbers.setdefault((resets, frame.notes["cluster"]), len(numbers)))
             domains.append(frame.step.domain)

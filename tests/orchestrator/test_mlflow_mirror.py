@@ -89,6 +89,15 @@ def test_a_finished_task_is_a_child_run_with_scores_parameters_and_its_record(
     assert json.loads(Path(file).read_text()) == record.model_dump(mode="json")
 
 
+def test_a_tuned_method_is_shown_as_it_ran(make_mirror, list_runs, make_task, make_record) -> None:
+    record = make_record(make_task("clean", limit=7), {"clean": ({}, NOTHING)})
+    asked = record.settings | {"method": {"name": "tent", "lr": 7.5e-6}}
+    ran = {"name": "tent", "settings": {"name": "tent", "lr": 1e-4}}
+    make_mirror().finish(record.model_copy(update={"settings": asked, "method": ran}), "clean")
+    _, (run,) = list_runs()
+    assert run.data.params["method.lr"] == "0.0001"
+
+
 def test_a_failed_task_is_a_failed_run_with_its_reason(make_mirror, list_runs, make_task, make_record) -> None:
     make_mirror().finish(make_record(make_task("clean"), failure="loss is nan at step 3"), "clean")
     _, (run,) = list_runs()

@@ -195,6 +195,28 @@ def test_trials_run_beside_the_search_and_outlive_it(
     ]
 
 
+@pytest.mark.slow
+def test_searches_at_the_same_time_make_their_own_trials(
+    session: ClusterSession, store: Store, make_plan, make_graph, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both are submitted at once and share the one core: no trial is made twice, or for the other."""
+    store.check_writable()
+    real = driver.run_on_worker
+
+    def remote(assignment: Assignment, store: Store, tracker: Any) -> tuple[str, float, str | None]:
+        driver.run_on_worker = real
+        return run_on_stub_worker(assignment, store, tracker)
+
+    monkeypatch.setattr(driver, "run_on_worker", remote)
+    few, many = build_search("c", [0.11, 0.5]), build_search("d", [0.6, 0.61, 0.62, 0.63])
+    graph = make_graph(few, many)
+    state = driver.run_sweep(make_plan(graph), survey(graph, store), store, None, lambda state: None)
+    assert state.is_complete, state.messages
+    assert list_made(store) == dict.fromkeys([0.11, 0.5, 0.6, 0.61, 0.62, 0.63], 1)
+    assert [trial["point"]["lr"] for trial in read_trials(store, few)] == [0.11, 0.5]
+    assert store.read(few.key).metrics["best_miou"] != store.read(many.key).metrics["best_miou"]
+
+
 def test_a_trial_asks_for_the_resources_of_its_stage(tmp_path: Path) -> None:
     from orchestrator.reservation import request_resources
 

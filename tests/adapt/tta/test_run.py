@@ -17,7 +17,7 @@ from adapt.errors import TaskError
 from adapt.scores.calibration import CalibrationBins
 from adapt.tta.catalog import build_method
 from adapt.tta.feed import Sample
-from adapt.tta.run import COUNTED_EVERY, is_reset_due, run_stream
+from adapt.tta.run import COUNTED_OF, is_counted, is_reset_due, run_stream
 from adapt.tta.settings import BnStatsSettings, SourceSettings, TentSettings
 from adapt.tta.stream import Step
 from adapt.tta.stream_settings import ResetSettings, TemporalSettings
@@ -200,15 +200,24 @@ def test_operations_are_counted_on_some_frames_which_are_not_timed(toy_net):
 
     steps = build_steps(rounds=1)
     later = [dataclasses.replace(step, round=1) for step in steps]
-    stream = (*steps, *later * COUNTED_EVERY)[: COUNTED_EVERY + 2]
+    stream = (*steps, *later * COUNTED_OF)[: 2 * COUNTED_OF]
     method = build_method(SourceSettings(), toy_net(), nn.Module.__call__, 5)
     scores = run_stream(method, feed(stream), prepare_larger, 5)
     small = run(SourceSettings(), toy_net(), steps[:1]).flops_per_frame
-    counted = {frame.index: frame.flops for frame in scores.frames if frame.flops is not None}
-    assert counted == {0: small, COUNTED_EVERY: 4 * small}
+    counted = [frame.index for frame in scores.frames if frame.flops is not None]
+    assert counted[0] == 0
+    assert len(counted) == 2
+    assert scores.frames[counted[1]].flops == 4 * small
     assert scores.flops_per_frame == 4 * small, "the first frame counts where it is alone"
     timed = [frame.seconds for frame in scores.frames if frame.index not in counted]
     assert scores.frames_per_s == pytest.approx(len(timed) / sum(timed))
+
+
+def test_a_period_is_not_caught_in_step_with_the_counting():
+    counted = [index for index in range(1, 10_000) if is_counted(index)]
+    assert len(counted) == 10_000 // COUNTED_OF - 1
+    for period in (5, 25, 50):
+        assert sum(index % period == 0 for index in counted) / len(counted) == pytest.approx(1 / period, abs=0.05)
 
 
 def test_video_is_measured_beside(toy_net, monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from collections.abc import Callable
@@ -12,8 +13,11 @@ import numpy as np
 import pytest
 
 from adapt.scores.calibration import ece
+from adapt.tta.stream import Step
+from adapt.tta.stream_scores import FrameScore
 from orchestrator.leaderboard.publish import make_board
 from orchestrator.scoring import score_record
+from orchestrator.stages.stream import measure_clusters
 from tests.orchestrator.stages.conftest import Run, run_experiment
 
 STAGES = """\
@@ -216,3 +220,25 @@ def test_an_auxiliary_network_that_is_damaged_fails_with_its_remedy(
     with pytest.raises(PrerequisiteError, match="Train it on data with the same classes"):
         load_supplies(context, 7, model, ("road", "car"), device)
     assert build_forward(model, None) is forward_logits
+
+
+def test_clusters_are_numbered_anew_after_a_restart_of_the_method_itself() -> None:
+    """As `rdumb` over a reservoir does: cluster 0 is a's before, and b's after."""
+    step = Step(0, "a", "data", "frame", None, None, None)
+    frames = [
+        FrameScore(
+            index=index,
+            step=dataclasses.replace(step, domain=domain),
+            confusion=np.zeros((1, 1), np.int64),
+            calibration=np.zeros((3, 15)),
+            loss=None,
+            updates=1,
+            skipped=0,
+            was_reset=False,
+            recovered=None,
+            seconds=1.0,
+            notes={"cluster": 0.0, "models": 1.0, "restarted": float(index == 2)},
+        )
+        for index, domain in enumerate("aabb")
+    ]
+    assert measure_clusters(frames, recovery_resets=False) == {"models": 1.0, "purity": 1.0}
