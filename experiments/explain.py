@@ -92,9 +92,10 @@ def _sentence(shape: Any, detail: Any, document: Document, at: KeyPath) -> str:
     if detail["type"] == "too_short":
         context = detail["ctx"]
         return f"{origin}: {key}: at least {context['min_length']} item(s) wanted, got {context['actual_length']}."
-    if detail["type"] == "model_attributes_type" and isinstance(detail["input"], str):  # a word for settings of several kinds
-        discriminator = _find_discriminator(shape, path)
-        return f"{origin}: {key}: a mapping is wanted here: write {{{discriminator}: {detail['input']}}}."
+    if detail["type"] == "model_attributes_type" and isinstance(
+        detail["input"], str
+    ):  # `name` tells them apart everywhere
+        return f"{origin}: {key}: a mapping is wanted here: write {{name: {detail['input']}}}."
     message = _KINDS.get(detail["type"]) or detail["msg"].removeprefix("Value error, ").removesuffix(".")
     got = detail.get("input")
     shown = "" if isinstance(got, dict | list) else f" (got {got!r})"
@@ -143,8 +144,8 @@ def _models(shape: Any) -> list[type[BaseModel]]:
     return [shape] if isinstance(shape, type) and issubclass(shape, BaseModel) else []
 
 
-def _models_at(shape: Any, path: KeyPath) -> list[type[BaseModel]]:
-    """Return every settings model that may stand at `path` below `shape`."""
+def _allowed_keys(shape: Any, path: KeyPath) -> set[str]:
+    """Return the keys that the models at `path` below `shape` have."""
     models = _models(shape)
     for part in path:
         deeper = [
@@ -155,18 +156,7 @@ def _models_at(shape: Any, path: KeyPath) -> list[type[BaseModel]]:
         ]
         tagged = [m for m in models if part in _tags(m)]
         models = deeper or tagged or models
-    return models
-
-
-def _allowed_keys(shape: Any, path: KeyPath) -> set[str]:
-    """Return the keys that the models at `path` below `shape` have."""
-    return {name for model in _models_at(shape, path) for name in model.model_fields}
-
-
-def _find_discriminator(shape: Any, path: KeyPath) -> str:
-    """Return the key by which the models at `path` below `shape` are told apart."""
-    models = _models_at(shape, path)
-    return next(name for name in ("type", "name") if all(name in model.model_fields for model in models))
+    return {name for model in models for name in model.model_fields}
 
 
 def _tags(model: type[BaseModel]) -> set[str]:

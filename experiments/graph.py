@@ -479,7 +479,7 @@ def _list_references(data: Any, path: KeyPath = ()) -> Iterator[tuple[KeyPath, s
 def _list_datasets(settings: StageSettings) -> dict[str, KeyPath]:
     """List the data sets of a stage in its order, each with the key that names it first."""
     if isinstance(settings, UdaStage):
-        return {settings.source: ("source",)} | ({settings.target: ("target",)} if settings.target != settings.source else {})
+        return {settings.source: ("source",), settings.target: ("target",)}
     if isinstance(settings, StreamStage | SearchStage):
         at: KeyPath = ("stream",) if isinstance(settings, StreamStage) else ("search", "stream")
         found: dict[str, KeyPath] = {}

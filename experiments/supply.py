@@ -100,8 +100,8 @@ def find_other_batch_norm(stage: AdaptingStage, made: Task) -> Conflict | None:
             if isinstance(part, EataSettings) and part.batch_norm != made.settings.batch_norm:
                 text = (
                     f"{made.name} was measured with `batch_norm: {made.settings.batch_norm}`, but the method "
-                    f"{name_method(method)} adapts with `batch_norm: {part.batch_norm}`. Give `batch_norm` of stage "
-                    f"'{made.stage}' and of the method the same value."
+                    f"{name_method(method)} adapts with `batch_norm: {part.batch_norm}`. Give "
+                    f"`stages.{made.stage}.batch_norm` and `batch_norm` of this stage's `method` the same value."
                 )
                 return Conflict(("fisher",), text)
     return None

@@ -118,14 +118,13 @@ def describe_apart(values: Sequence[Any]) -> list[str]:
 def name_apart(tasks: Sequence[Task]) -> list[Task]:
     """Return the tasks of a stage such that those of one name show the settings that differ; the others as they are."""
     result = list(tasks)
-    for name in dict.fromkeys(task.name for task in tasks):
-        alike = [index for index, task in enumerate(tasks) if task.name == name]
-        if len(alike) == 1:
-            continue
-        axes = list(tasks[alike[0]].point)  # a name lists its axes: those of one name have the same
-        columns = {axis: describe_apart([tasks[index].point[axis] for index in alike]) for axis in axes}
-        for place, index in enumerate(alike):
-            shown = {axis: column[place] for axis, column in columns.items()}
+    groups: dict[tuple[str, ...], list[int]] = {}
+    for index, task in enumerate(tasks):
+        groups.setdefault((task.name, *task.point), []).append(index)
+    for (_, *axes), alike in groups.items():
+        columns = [describe_apart([tasks[index].point[axis] for index in alike]) for axis in axes]
+        for place, index in enumerate(alike if len(alike) > 1 else ()):
+            shown = {axis: column[place] for axis, column in zip(axes, columns, strict=True)}
             result[index] = replace(tasks[index], shown=shown)
     return result
 

@@ -7,13 +7,15 @@ import importlib.util
 import shutil
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from adapt.data.catalog import DATASET_TYPES
 from adapt.errors import SegshiftError
 from experiments.load import list_experiments, list_profiles, load_experiment
+from experiments.matrix import fill_in, list_points
+from experiments.schema import Experiment, MatrixSettings
 from experiments.workspace import FILE, Workspace
 from orchestrator.environment import count_gpus
 from orchestrator.store import Store
@@ -131,6 +133,19 @@ def _check_weights(workspace: Workspace) -> Iterator[Finding]:
             yield Finding("ok", f"weights: {file}", str(workspace.find_weights(file)))
         except SegshiftError:
             yield Finding("note", f"weights: {file}", f"not found; {user} needs it (`weights: /folder` in {FILE})")
+
+
+def list_extractor_weights(experiment: Experiment) -> Iterator[str]:
+    """Go through the weight files of the style extractors of an experiment's `styles` stages, at every point."""
+    for name, stage in experiment.stages.items():
+        if stage.get("kind") != "styles" or "extractor" not in stage:
+            continue
+        own = MatrixSettings.model_validate(stage.get("matrix", {}))
+        for shared in list_points(experiment.matrix):
+            for extra in list_points(own):
+                extractor = fill_in(stage["extractor"], shared | extra, name)
+                if isinstance(extractor, Mapping) and extractor.get("weights"):
+                    yield extractor["weights"]
 
 
 def _check_store(workspace: Workspace) -> Iterator[Finding]:

@@ -6,6 +6,8 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from adapt.hashing import hash_file
+from adapt.openmmlab.checkpoint import WEIGHTS_FILE
 from adapt.settings import Settings
 from adapt.tta.live.network import LiveNetwork
 from adapt.tta.live.output import FRAMES, LABELS, OVERLAYS, Output
@@ -16,6 +18,7 @@ from orchestrator.environment import describe_environment, read_peak_gpu_memory_
 from orchestrator.stages.network import describe_network
 
 GIB = 2**30
+_RECORDED = ("reset_every", "on_non_finite", "seed", "every", "limit", "resize", "allow_gray")
 
 
 def describe_method(settings: Settings, method: Method[Any]) -> dict[str, Any]:
@@ -37,6 +40,28 @@ def describe_live_network(network: LiveNetwork) -> dict[str, Any]:
         "classes": list(network.classes),
         "classes_from": network.classes_from,
         "palette": [list(color) for color in network.palette],
+    }
+
+
+def describe_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the command line asked for and results depend on.
+
+    Args:
+        options: of the command line, by name.
+
+    Returns:
+        JSON-able data: the command line itself, as a shell reads it; the options one by one; and the weights of AuxNet,
+        which a folder's name says nothing of.
+    """
+    source, auxiliary = options["source"], options["auxiliary"]
+    weights = None if auxiliary is None else auxiliary / WEIGHTS_FILE
+    return {
+        "command_line": options["command_line"],
+        "input": str(options["input"]),
+        **{name: options[name] for name in _RECORDED},
+        "source": None if source is None else str(source),
+        "source_samples": None if source is None else options["source_samples"],
+        "auxiliary": None if weights is None else {"file": str(weights), "sha256": hash_file(weights)},
     }
 
 

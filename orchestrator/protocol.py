@@ -16,7 +16,8 @@ def describe_protocol(task: Task) -> dict[str, Any]:
     """Return the protocol of an `evaluate`, `benchmark` or `stream` task as JSON-able data.
 
     Data sets come with the fingerprint of their files and the size that the network sees; the network, the method and
-    its learning rate are what is compared, and stay out.
+    its learning rate are what is compared, and stay out. So does the seed of a stream that draws nothing, neither a
+    corruption nor its order: there it is the method's alone. Any other seed of a stream makes a protocol of its own.
     """
     settings = task.settings
     data = {
@@ -42,10 +43,11 @@ def describe_protocol(task: Task) -> dict[str, Any]:
         }
     if isinstance(settings, StreamStage):
         corrupted = any(domain.corruption for domain in settings.stream.domains)
+        draws = corrupted or settings.stream.kind in ("cdc", "mixed")
         return {
             "kind": "stream",
             "inference": INFERENCE,
-            "stream": settings.stream.model_dump(mode="json"),
+            "stream": settings.stream.model_dump(mode="json", exclude=set() if draws else {"seed"}),
             "datasets": data,
             "reset": settings.reset.model_dump(mode="json"),
             "online": "batch size 1; one step a frame",

@@ -17,6 +17,7 @@ Protocol: the scored prediction is the fused one, before the update. A reset res
 
 from __future__ import annotations
 
+import math
 from contextlib import nullcontext
 from typing import Any, Literal
 
@@ -140,7 +141,7 @@ def fuse(main: Tensor, auxiliary: Tensor, fusion: Literal["logits_sum", "prob_me
     if fusion == "logits_sum":
         return main + auxiliary
     both = torch.logaddexp(main.log_softmax(dim=1), auxiliary.log_softmax(dim=1))
-    return both - torch.log(both.new_tensor(2.0))
+    return both - math.log(2.0)
 
 
 def _require_auxiliary(auxiliary: nn.Module | None, model: nn.Module, num_classes: int) -> nn.Module:

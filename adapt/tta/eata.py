@@ -114,4 +114,10 @@ def _require_fisher(fisher: Mapping[str, Tensor] | None, parameters: Mapping[str
             "is missing or of another shape. Measure it on this very model: `fisher: ${STAGE.fisher}` of a stage that "
             "names the same network."
         )
+    broken = [name for name in parameters if not fisher[name].isfinite().all()]
+    if broken:
+        raise SpecError(
+            f"The Fisher information given to `eata` is not finite for {broken[0]} (and {len(broken) - 1} more): the network "
+            "predicts values on the source data that are not finite. Check its weights with the method `source`."
+        )
     return {name: fisher[name].to(parameter) for name, parameter in parameters.items()}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,7 +12,8 @@ from torch import Tensor, nn
 
 from adapt.errors import TaskError
 from adapt.settings import Settings
-from adapt.tta.state import State, restore_state, take_state
+from adapt.tta.batch_norm import list_batch_norms
+from adapt.tta.state import State, copy_state, restore_state, take_state
 from adapt.tta.supplies import Forward, Supplies
 
 SettingsT = TypeVar("SettingsT", bound=Settings)
@@ -61,7 +61,7 @@ class Method(ABC, Generic[SettingsT]):
     Attributes:
         updates: what the method may change, in words, for the record.
         unit: what its filter keeps or leaves, `image` or `pixel`, for the record; None without a filter.
-        batch_norm: whose statistics BatchNorm uses, for the record; set by `configure`.
+        batch_norm: whose statistics BatchNorm uses, for the record; set by `configure` for a network that has any.
         scored: whether the scored prediction is made before or after the frame has changed the model, for the record.
         optimizer: set by `configure` where the method has one.
     """
@@ -86,6 +86,8 @@ class Method(ABC, Generic[SettingsT]):
         self.num_classes = num_classes
         self.supplies = supplies
         self.configure()
+        if not list_batch_norms(model):
+            self.batch_norm = "none: the network has no BatchNorm"
         self._start = self.save()
 
     @abstractmethod
@@ -154,7 +156,7 @@ class Method(ABC, Generic[SettingsT]):
     def load(self, state: State) -> None:
         """Go back, bit for bit, to a state of this method that `save` returned."""
         restore_state(state, self.collect_tensors(), self.optimizer)
-        self.load_own_state(copy.deepcopy(state.own))
+        self.load_own_state(copy_state(state.own))
 
     def reset(self) -> None:
         """Go back, bit for bit, to the state after construction."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
@@ -11,6 +10,7 @@ from torch import nn
 
 from adapt.errors import SpecError
 from adapt.tta.batch_norm import use_batch_statistics, use_source_statistics
+from adapt.tta.state import copy_state
 
 NORM_LAYERS = (nn.modules.batchnorm._BatchNorm, nn.LayerNorm, nn.GroupNorm, nn.modules.instancenorm._InstanceNorm)
 
@@ -101,5 +101,5 @@ def copy_optimizer(optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
     """Return a second optimiser over the same parameters, with a copy of the first one's settings and state."""
     kind: type[Any] = type(optimizer)
     twin: torch.optim.Optimizer = kind([{"params": group["params"]} for group in optimizer.param_groups])
-    twin.load_state_dict(copy.deepcopy(optimizer.state_dict()))
+    twin.load_state_dict(copy_state(optimizer.state_dict()))
     return twin

@@ -15,6 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from adapt.errors import TaskError
 from adapt.tta.feed import Sample
 from adapt.tta.method import Method
+from adapt.tta.operations import count_operations
 from adapt.tta.recovery import Adaptation, Guard, OnNonFinite
 from adapt.tta.stream import Step
 from adapt.tta.stream_scores import CellKey, FrameScore, StreamScores
@@ -112,7 +113,7 @@ def is_reset_due(reset: ResetSettings, index: int, previous_domain: str, domain:
 
 def _count_flops(index: int) -> contextlib.AbstractContextManager[FlopCounterMode | None]:
     """Count the operations of some frames, the first of all among them; the others are timed."""
-    return FlopCounterMode(display=False) if is_counted(index) else contextlib.nullcontext()
+    return count_operations() if is_counted(index) else contextlib.nullcontext()
 
 
 def is_counted(index: int) -> bool:
@@ -129,6 +130,12 @@ def _adapt(guard: Guard, images: Tensor, label: NDArray[np.uint8], index: int, s
         return guard.adapt(images, label)
     except TaskError as error:
         raise TaskError(f"The stream stopped at step {index} ({step}). {error}") from error
+    except ValueError as error:  # of a layer whose statistics need more values than a small frame leaves
+        height, width = images.shape[-2:]
+        raise TaskError(
+            f"The stream stopped at step {index} ({step}): the network or the method cannot take {width}x{height} pixels "
+            f"({error}). Give larger frames, or a larger `resize` of the data set."
+        ) from error
 
 
 def _describe(index: int, step: Step, done: Adaptation, was_reset: bool, flops: int | None) -> FrameScore:

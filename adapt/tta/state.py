@@ -30,9 +30,23 @@ def take_state(tensors: Mapping[str, Tensor], optimizer: torch.optim.Optimizer |
     """Copy tensors, the optimiser's state and a method's own state, on the devices of the originals."""
     return State(
         tensors={name: tensor.detach().clone() for name, tensor in tensors.items()},
-        optimizer=None if optimizer is None else copy.deepcopy(optimizer.state_dict()),
-        own=copy.deepcopy(dict(own)),
+        optimizer=None if optimizer is None else copy_state(optimizer.state_dict()),
+        own=copy_state(dict(own)),
     )
+
+
+def copy_state(state: Any) -> Any:
+    """Copy a tree of dictionaries, lists and tuples with tensors and other values at its leaves.
+
+    The same as `copy.deepcopy`, which takes several times as long for the many small tensors of an optimiser.
+    """
+    if isinstance(state, Tensor):
+        return state.detach().clone()
+    if isinstance(state, dict):
+        return {key: copy_state(value) for key, value in state.items()}
+    if isinstance(state, list | tuple):
+        return type(state)(copy_state(value) for value in state)
+    return copy.deepcopy(state)
 
 
 def restore_state(state: State, tensors: Mapping[str, Tensor], optimizer: torch.optim.Optimizer | None) -> None:
@@ -58,4 +72,4 @@ def restore_state(state: State, tensors: Mapping[str, Tensor], optimizer: torch.
             tensor.copy_(state.tensors[name])
             tensor.grad = None
     if optimizer is not None and state.optimizer is not None:
-        optimizer.load_state_dict(copy.deepcopy(state.optimizer))
+        optimizer.load_state_dict(copy_state(state.optimizer))

@@ -61,7 +61,8 @@ class VideoScorer:
         self.flow = build_flow(settings.flow)
 
     def __enter__(self) -> Self:
-        self._clips: dict[CellKey, list[_Clip]] = {}
+        self._clip: _Clip | None = None  # the one that goes on: a stream shows one after the other
+        self._done: dict[CellKey, list[ClipScore]] = {}
         self._pending: deque[Future[None]] = deque()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="video")
         return self
@@ -99,10 +100,7 @@ class VideoScorer:
             with torch.no_grad():
                 features = self.features(images).float().cpu().numpy()
         frame = _VideoFrame(step.frame, image, label, prediction.cpu().numpy(), features)
-        clips = self._clips.setdefault((step.round, step.domain), [])
-        if self.starts[index]:
-            clips.append(_Clip(self.settings, self.num_classes, self.flow))
-        self._pending.append(self._thread.submit(clips[-1].add, frame))
+        self._pending.append(self._thread.submit(self._measure, (step.round, step.domain), frame, self.starts[index]))
         while len(self._pending) > _PENDING:
             self._pending.popleft().result()
 
@@ -114,7 +112,20 @@ class VideoScorer:
         """
         while self._pending:
             self._pending.popleft().result()
-        return {cell: tuple(clip.score() for clip in clips) for cell, clips in self._clips.items()}
+        self._close()
+        return {cell: tuple(clips) for cell, clips in self._done.items()}
+
+    def _measure(self, cell: CellKey, frame: _VideoFrame, starts: bool) -> None:
+        if starts or self._clip is None:
+            self._close()
+            self._clip = _Clip(cell, self.settings, self.num_classes, self.flow)
+        self._clip.add(frame)
+
+    def _close(self) -> None:
+        """Score the clip that has ended, and let its frames go."""
+        if self._clip is not None:
+            self._done.setdefault(self._clip.cell, []).append(self._clip.score())
+            self._clip = None
 
 
 @dataclass(frozen=True)
@@ -130,6 +141,7 @@ class _VideoFrame:
 class _Clip:
     """The counts of one clip so far, and what the next frame is compared with."""
 
+    cell: CellKey
     settings: TemporalSettings
     num_classes: int
     flow: Flow

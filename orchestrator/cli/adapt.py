@@ -3,33 +3,22 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import copy
 import dataclasses
 import os
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from adapt.errors import SpecError, TaskError
+from adapt.errors import SpecError
 from orchestrator.cli.options import add_command
 
 if TYPE_CHECKING:
-    import numpy as np
     import torch
-    from numpy.typing import NDArray
     from rich.console import Console
 
-    from adapt.tta.live.frames import FolderFrames, VideoFrames
-    from adapt.tta.live.network import LiveNetwork
-    from adapt.tta.live.output import FrameResult
-    from adapt.tta.live.run import LiveTotals
-    from adapt.tta.method import Method
     from adapt.tta.settings import MethodSettings
-    from adapt.tta.supplies import Forward, Supplies
 
 EXAMPLES = """\
   a video, with a network that a sweep has trained (`segshift status EXPERIMENT` lists keys):
@@ -53,7 +42,6 @@ The methods are those of `stream` stages (docs/experiments.md); no labels are ne
 Exit codes: 0 done, 1 done but for some frames (listed), or stopped by a failure, 2 nothing was done, 130 stopped by Ctrl-C.
 """
 SHOWN_PROBLEMS = 20
-RECORDED = ("reset_every", "on_non_finite", "seed", "every", "limit", "resize", "allow_gray")
 SOURCE_SAMPLES = 1000  # as many styles as the published threshold rests on
 
 
@@ -127,14 +115,19 @@ def run(options: argparse.Namespace) -> int:
     from adapt.tta.catalog import build_method
     from adapt.tta.live.folder import check_folder
     from adapt.tta.live.frames import Choice, open_frames
-    from adapt.tta.live.supplies import check_sources
+    from adapt.tta.live.supplies import check_sources, load_auxiliary, measure_supplies
+    from adapt.tta.supplies import Supplies
+    from orchestrator.live import describe_options
+    from orchestrator.live_network import load_network
+    from orchestrator.live_progress import show_frames, show_source
+    from orchestrator.live_stream import LiveStream, run_stream
 
     check_sources(settings, options.auxiliary, options.source)
     frames = open_frames(options.input, Choice(options.every, options.limit, options.allow_gray))
     check_folder(options.out, options.input, options.overwrite)
     gpus = 1 if options.device == "cuda" or (options.device == "auto" and torch.cuda.is_available()) else 0
     device = runtime.configure(options.cpus or os.cpu_count() or 1, options.seed, gpus)
-    network = load_network(options)
+    network = load_network(options.model, options.weights, options.checkpoint, options.task, options.store)
     model = network.model.to(device)
     source = copy.deepcopy(model) if options.compare else None
 
@@ -142,10 +135,29 @@ def run(options: argparse.Namespace) -> int:
         return forward_logits(part, renormalise(images, model, part))  # AuxNet may have been trained on other colours
 
     console = Console()
-    supplies = make_supplies(options, settings, network, forward, device, console)
-    method = build_method(settings, model, forward, len(network.classes), supplies)
-    compare = None if source is None else lambda image: predict_classes(source, image, options.resize)
-    return stream(options, frames, network, settings, method, compare, console)
+    supplies, size = Supplies(), options.resize
+    if options.source is not None:
+        with show_source(console) as show_images:
+            supplies = measure_supplies(
+                settings, model, forward, options.source, options.source_samples, size, show_images
+            )
+    auxiliary = None if options.auxiliary is None else load_auxiliary(options.auxiliary, network.classes, device)
+    supplies = dataclasses.replace(supplies, seed=options.seed, auxiliary=auxiliary)
+    stream = LiveStream(
+        frames,
+        options.out,
+        network,
+        settings,
+        build_method(settings, model, forward, len(network.classes), supplies),
+        predict_source=None if source is None else lambda image: predict_classes(source, image, size),
+        resize=size,
+        reset_every=options.reset_every,
+        on_non_finite=options.on_non_finite,
+        fps=options.fps,
+    )
+    with show_frames(frames.total, console) as show:
+        result, failure = run_stream(stream, describe_options(vars(options)), show)
+    return report(options.out, result, failure, console)
 
 
 def read_method(name: str, overrides: Sequence[str]) -> MethodSettings:
@@ -168,169 +180,6 @@ def read_method(name: str, overrides: Sequence[str]) -> MethodSettings:
     named = Document({"method": document.data}, origins)  # so that errors have a word for the whole
     settings: MethodSettings = validate(MethodSettings, document.data, named, at=("method",))
     return settings
-
-
-def load_network(options: argparse.Namespace) -> LiveNetwork:
-    """Load the network that the command line names.
-
-    Raises:
-        SpecError: if the options do not fit together, or name none or several.
-        PrerequisiteError: if it is not there, or damaged.
-    """
-    from adapt.tta.live.network import load_trained, load_with_weights
-    from experiments.workspace import load_workspace
-
-    if options.model is None and options.weights is not None:
-        raise SpecError("--weights belongs to --model; the network of --checkpoint or --task has its own.")
-    workspace = load_workspace(store=options.store)
-    if options.model is not None:
-        if options.weights is None:
-            raise SpecError(
-                f"--model {options.model} is a network without weights, which sees nothing. Give them: --weights FILE."
-            )
-        weights = Path(options.weights).expanduser()
-        return load_with_weights(options.model, weights if weights.is_file() else workspace.find_weights(str(weights)))
-    if options.checkpoint is not None:
-        return load_trained(options.checkpoint)
-    return load_trained(find_task(workspace.store, options.task))
-
-
-def find_task(root: Path, digits: str) -> Path:
-    """Find the folder of a finished task that left a network.
-
-    Args:
-        root: of the store.
-        digits: the first ones of its key.
-
-    Returns:
-        The folder; its files are as they were recorded.
-
-    Raises:
-        SpecError: if no task, or several, have such a key.
-        TaskError: if a file was damaged.
-    """
-    from adapt.openmmlab.checkpoint import MODEL_FILE, WEIGHTS_FILE
-    from orchestrator.store import Store
-
-    store = Store(root)
-    keys = [key for key in store.list_done() if key.startswith(digits)]
-    if len(keys) != 1:
-        raise SpecError(
-            f"{len(keys)} finished tasks in the store {root} have a key that starts with '{digits}'. `segshift status "
-            "EXPERIMENT` lists them; give more digits, or another --store."
-        )
-    if WEIGHTS_FILE not in store.read(keys[0]).files:
-        raise SpecError(
-            f"The task {keys[0]} is of kind '{store.read(keys[0]).kind}' and left no network. Name one that trains."
-        )
-    for name in (MODEL_FILE, WEIGHTS_FILE):
-        store.verified_file(keys[0], name)
-    return store.folder(keys[0])
-
-
-def make_supplies(
-    options: argparse.Namespace,
-    settings: MethodSettings,
-    network: LiveNetwork,
-    forward: Forward,
-    device: torch.device,
-    console: Console,
-) -> Supplies:
-    """Load or measure what the method needs beside the network."""
-    from rich.progress import Progress
-
-    from adapt.tta.live.supplies import load_auxiliary, measure_supplies
-    from adapt.tta.supplies import Supplies
-
-    supplies = Supplies()
-    if options.source is not None:
-        with Progress(console=console, transient=True) as progress:
-            bar = progress.add_task("measuring the source", total=None)
-            supplies = measure_supplies(
-                settings,
-                network.model,
-                forward,
-                options.source,
-                options.source_samples,
-                options.resize,
-                lambda done, total: progress.update(bar, completed=done, total=total),
-            )
-    auxiliary = None if options.auxiliary is None else load_auxiliary(options.auxiliary, network.classes, device)
-    return dataclasses.replace(supplies, seed=options.seed, auxiliary=auxiliary)
-
-
-def stream(
-    options: argparse.Namespace,
-    frames: FolderFrames | VideoFrames,
-    network: LiveNetwork,
-    settings: MethodSettings,
-    method: Method[Any],
-    predict_source: Callable[[NDArray[np.uint8]], NDArray[np.uint8]] | None,
-    console: Console,
-) -> int:
-    """Walk the method over the frames while they are read ahead and written behind; return the exit code."""
-    from adapt.inference import to_tensor
-    from adapt.tta.live.background import WriteBehind, read_ahead
-    from adapt.tta.live.folder import prepare_folder, write_run
-    from adapt.tta.live.output import Output
-    from adapt.tta.live.run import LiveTotals, adapt_frames
-    from adapt.tta.recovery import Guard
-    from adapt.tta.settings import name_method
-    from orchestrator.environment import reset_peak_memory
-    from orchestrator.live import describe_end, describe_live_network, describe_method
-
-    prepare_folder(options.out)
-    start = {
-        "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "input": str(options.input),
-        "method": describe_method(settings, method),
-        "network": describe_live_network(network),
-        **{name: getattr(options, name) for name in RECORDED},
-        "device": str(next(network.model.parameters()).device),
-    }
-    output = Output(
-        options.out,
-        network.classes,
-        network.palette,
-        options.fps or frames.fps,
-        name_method(settings),
-        compare=predict_source is not None,
-    )
-    totals, failure = LiveTotals(), None
-    reset_peak_memory()
-    began = time.monotonic()
-    try:
-        with (
-            _show_progress(frames.total, console) as show,
-            contextlib.closing(output),
-            read_ahead(frames) as incoming,
-            WriteBehind(output.write) as writer,
-        ):
-
-            def hand_on(result: FrameResult) -> None:
-                writer.put(result)
-                show(totals)
-
-            adapt_frames(
-                Guard(method, options.on_non_finite, len(network.classes)),
-                incoming,
-                lambda image: to_tensor(network.model, image, options.resize),
-                hand_on,
-                totals,
-                options.reset_every,
-                predict_source,
-            )
-    except BaseException as error:  # whatever it is, what is done is described first
-        failure = error
-    result = (
-        start | {"status": _name_status(failure)} | describe_end(totals, output, frames.total, time.monotonic() - began)
-    )
-    if failure is not None:
-        result["failure"] = f"{type(failure).__name__}: {failure}"
-    write_run(options.out, result)
-    if failure is not None and not isinstance(failure, KeyboardInterrupt | TaskError):
-        raise failure
-    return report(options.out, result, failure, console)
 
 
 def report(folder: Path, result: Mapping[str, Any], failure: BaseException | None, console: Console) -> int:
@@ -360,29 +209,6 @@ def report(folder: Path, result: Mapping[str, Any], failure: BaseException | Non
     if failure is not None:
         print(f"segshift: {failure}", file=sys.stderr)
     return 1 if problems or failure is not None else 0
-
-
-@contextlib.contextmanager
-def _show_progress(total: int | None, console: Console) -> Iterator[Callable[[LiveTotals], None]]:
-    """Draw a bar with the speed and what the method did; it is gone afterwards."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
-    with Progress(*columns, console=console, transient=True) as progress:
-        bar = progress.add_task("the first frame", total=total)
-
-        def show(totals: LiveTotals) -> None:
-            speed = totals.frames_per_s or 0.0
-            text = f"{speed:.2f} frames/s, {totals.updates} updates, {totals.skipped} skipped, {totals.recovered} recovered"
-            progress.update(bar, advance=1, description=text)
-
-        yield show
-
-
-def _name_status(failure: BaseException | None) -> str:
-    if failure is None:
-        return "done"
-    return "stopped" if isinstance(failure, KeyboardInterrupt) else "failed"
 
 
 def _positive(text: str) -> int:

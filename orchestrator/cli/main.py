@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Sequence
@@ -53,6 +54,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         parser.error(f"unrecognized arguments: {' '.join(strays)} (see segshift {options.command} --help)")
     if rest:
         options.overrides = [*options.overrides, *rest]
+    options.command_line = shlex.join(["segshift", *(sys.argv[1:] if arguments is None else arguments)])
     return options
 
 

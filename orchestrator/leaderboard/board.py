@@ -128,11 +128,19 @@ def _list_subsets(graph: Graph, tasks: list[Task]) -> dict[str, tuple[str, ...]]
 
 
 def _describe_lineage(graph: Graph, task: Task) -> list[Any]:
-    """Return all that a score depends on but the seeds of what it was made from: tasks that agree on it are runs of one entry."""
+    """Return all that a score depends on but seeds: tasks that agree on it are runs of one entry.
+
+    These are the seeds of what it was made from, of its search and of its stream. Streams whose seed decides what is seen
+    never meet here: their tables differ, see `describe_protocol`.
+    """
     named = {"label", "resources", "expected_seconds", *(role for role in task.inputs if role in INPUT_OUTPUTS)}
     settings = task.settings.model_dump(mode="json", exclude=named)
     if task.kind in ("train", "uda", "styles", "fisher"):
         settings.pop("seed")
+    search = settings.get("search") or {}
+    for seeded in (settings.get("stream"), search, search.get("stream")):
+        if seeded:
+            del seeded["seed"]
     data = {name: bound.fingerprint for name, bound in task.datasets.items()}
     model = [task.model.config_sha256, task.model.weights_sha256, task.model.settings.overrides] if task.model else None
     inputs = [graph.tasks[task.inputs[role]] for role in sorted(task.inputs)]

@@ -83,7 +83,7 @@ def _select_stream(record: Record, scores: Mapping[str, float | None]) -> dict[s
 
 def _measure_memory(record: Record) -> dict[str, float]:
     """Return the peak of the memory that the network lay in, in GB (1e9 bytes); that of a GPU is a column of its own."""
-    if record.peak_gpu_memory_bytes is not None:
+    if record.peak_gpu_memory_bytes:
         return {GPU_MEMORY: record.peak_gpu_memory_bytes / 1e9}
     return {MEMORY: record.peak_memory_bytes / 1e9} if record.peak_memory_bytes is not None else {}
 

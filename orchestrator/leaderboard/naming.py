@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+import itertools
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,7 +11,7 @@ from adapt.settings import Settings
 from adapt.tta.settings import name_method
 from experiments.graph import Graph
 from experiments.schema import StreamStage
-from experiments.task import Task, describe
+from experiments.task import Task, describe, describe_apart
 
 SEED_AXIS = "seed"
 
@@ -24,20 +25,28 @@ class Name:
     axes: tuple[tuple[str, str], ...]
 
 
-def name_entries(graph: Graph, tasks: list[Task]) -> list[Name]:
-    """Name entries briefly, and the ones that would share a name more fully.
+def name_entries(graph: Graph, tasks: Sequence[Task]) -> list[Name]:
+    """Name entries briefly, and the ones that would share a name by what tells them apart; as a last resort by a number.
 
     Args:
         graph: the graph that they are of.
         tasks: one task of each entry.
+
+    Returns:
+        A name for each; no two are alike.
     """
-    brief = [_name_entry(graph, task, describe) for task in tasks]
-    full = [_name_entry(graph, task, _describe_fully) for task in tasks]
-    names = [full[i] if brief.count(name) > 1 else name for i, name in enumerate(brief)]
-    return [
-        replace(name, method=f"{name.method} [{find_trained(graph, task).stage}]") if names.count(name) > 1 else name
-        for name, task in zip(names, tasks, strict=True)
-    ]
+    names = [_name_entry(graph, task) for task in tasks]
+    for add in (_add_axes, _add_stages):
+        for name in [name for name in dict.fromkeys(names) if names.count(name) > 1]:
+            alike = [index for index, other in enumerate(names) if other == name]
+            told = add(graph, name, [tasks[index] for index in alike])
+            for index, new in zip(alike, told, strict=True):
+                names[index] = new
+    unique: list[Name] = []
+    for name in names:
+        numbered = (replace(name, method=f"{name.method} ({number})") for number in itertools.count(2))
+        unique.append(next(each for each in itertools.chain([name], numbered) if each not in unique))
+    return unique
 
 
 def find_trained(graph: Graph, task: Task) -> Task:
@@ -76,7 +85,7 @@ def _flatten(data: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, A
             yield f"{prefix}{key}", value
 
 
-def _name_entry(graph: Graph, task: Task, show: Callable[[Any], str]) -> Name:
+def _name_entry(graph: Graph, task: Task) -> Name:
     trained = find_trained(graph, task)
     method = trained.label if trained is not task else str(getattr(task.settings, "model", None))
     adaptation, name, axes = None, None, {}
@@ -89,12 +98,28 @@ def _name_entry(graph: Graph, task: Task, show: Callable[[Any], str]) -> Name:
         is_method = isinstance(value, dict) and name is not None and value.get("name") == name
         is_label = isinstance(value, dict) and value.get("label") == method
         if axis != SEED_AXIS and not is_reference and not is_method and not is_label:
-            axes[axis] = show(value)
+            axes[axis] = describe(value)
     return Name(method, adaptation, tuple(axes.items()))
 
 
-def _describe_fully(value: Any) -> str:
-    if not isinstance(value, dict):
-        return describe(value)
-    rest = ", ".join(f"{key}={item}" for key, item in value.items() if key != "name")
-    return f"{describe(value)}({rest})" if rest and "name" in value else describe(value)
+def _add_axes(graph: Graph, name: Name, tasks: list[Task]) -> list[Name]:
+    """Add the axes on which entries of one name differ: all but the one that chose the network, which has named it."""
+    result = [dict(name.axes) for _ in tasks]
+    for axis in dict.fromkeys(axis for task in tasks for axis in task.point):
+        places = [place for place, task in enumerate(tasks) if axis in task.point]
+        values = [tasks[place].point[axis] for place in places]
+        networks = [f"${{{find_trained(graph, tasks[place]).stage}.checkpoint}}" for place in places]
+        if values != networks and (len(places) < len(tasks) or any(value != values[0] for value in values)):
+            for place, text in zip(places, describe_apart(values), strict=True):
+                result[place][axis] = text
+    return [replace(name, axes=tuple(axes.items())) for axes in result]
+
+
+def _add_stages(graph: Graph, name: Name, tasks: list[Task]) -> list[Name]:
+    """Add the stages that trained the networks; or that score them, where these differ."""
+    stages = [find_trained(graph, task).stage for task in tasks]
+    if len(set(stages)) == 1:
+        stages = [task.stage for task in tasks]
+    if len(set(stages)) == 1:
+        return [name for _ in stages]
+    return [replace(name, method=f"{name.method} [{stage}]") for stage in stages]

@@ -213,6 +213,21 @@ def test_a_missing_key_is_named_where_it_should_stand(refuse: Refuse, old: str, 
             "HERE stages.adapted.method.rare_class: a mapping is wanted here, as in {key: value} (got 'yes').",
         ),
         (
+            "    method:\n      name: tent\n      lr: 1.0e-5",
+            "    method: tent #!",
+            "HERE stages.weather.method: a mapping is wanted here: write {name: tent}.",
+        ),
+        (
+            "    method:\n      name: tent\n      lr: 1.0e-5",
+            "    method: {name: rdumb, n: 9, base: eta} #!",
+            "HERE stages.weather.method.base: a mapping is wanted here: write {name: eta}.",
+        ),
+        (
+            "    method:\n      name: tent\n      lr: 1.0e-5",
+            "    method: [tent] #!",
+            "HERE stages.weather.method: a mapping is wanted here, as in {key: value}.",
+        ),
+        (
             "      domains:\n        - dataset: target",
             "      domains: target #!",
             "HERE stages.weather.stream.domains: a list is wanted here, as in [a, b] (got 'target').",

@@ -432,3 +432,17 @@ def test_the_miniature_tells_shared_frames_from_its_settings(bind: Bind, tmp_pat
     }
     assert all(facts.share_frames(other, one) for one, other in found)
     assert all(facts.share_frames(name, name) for name in names)
+
+
+def test_the_images_of_a_data_set_are_resolved_once(bind: Bind, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two splits of one and two frames, asked for ever again."""
+    facts = bind(TEXT, Workspace(data=data))
+    for name in ("train", "val"):
+        facts.bind_dataset(name, True)
+    asked: list[object] = []
+    real = os.path.realpath
+    monkeypatch.setattr("os.path.realpath", lambda path: asked.append(path) or real(path))
+    for _ in range(3):
+        assert not facts.share_frames("train", "val")
+        assert facts.share_frames("val", "val")
+    assert len(asked) == 3

@@ -472,8 +472,8 @@ def test_an_ambiguous_reference_names_the_axis_to_add(refuse: Refuse) -> None:
         ),
         (
             "  source_only:\n    kind: train\n    label: source only\n    model: student\n    dataset: source\n",
-            "  source_only: #!\n    kind: train\n    label: source only\n    model: student\n    dataset: sorce\n",
-            "HERE stages.source_only: unknown data set 'sorce'. Did you mean 'source'? "
+            "  source_only:\n    kind: train\n    label: source only\n    model: student\n    dataset: sorce #!\n",
+            "HERE stages.source_only.dataset: unknown data set 'sorce'. Did you mean 'source'? "
             "Known: fog, snow, source, target, test.",
         ),
         (
@@ -505,19 +505,20 @@ def test_an_ambiguous_reference_names_the_axis_to_add(refuse: Refuse) -> None:
         ),
         (
             "  grid:\n    kind: benchmark\n    checkpoint: ${adapted.checkpoint}",
-            "  grid: #!\n    kind: benchmark\n    checkpoint: ${adaptd.checkpoint}",
-            "HERE stages.grid: unknown stage in ${adaptd.checkpoint} 'adaptd'. Did you mean 'adapted'? "
+            "  grid:\n    kind: benchmark\n    checkpoint: ${adaptd.checkpoint} #!",
+            "HERE stages.grid.checkpoint: unknown stage in ${adaptd.checkpoint} 'adaptd'. Did you mean 'adapted'? "
             "Known: adapted, board, clean, grid, source_only, weather.",
         ),
         (
             "  grid:\n    kind: benchmark\n    checkpoint: ${adapted.checkpoint}",
-            "  grid: #!\n    kind: benchmark\n    checkpoint: ${adapted.chekpoint}",
-            "HERE stages.grid: unknown output of stage 'adapted' 'chekpoint'. Did you mean 'checkpoint'? Known: checkpoint.",
+            "  grid:\n    kind: benchmark\n    checkpoint: ${adapted.chekpoint} #!",
+            "HERE stages.grid.checkpoint: unknown output of stage 'adapted' 'chekpoint'. Did you mean 'checkpoint'? "
+            "Known: checkpoint.",
         ),
         (
             "  grid:\n    kind: benchmark\n    checkpoint: ${adapted.checkpoint}",
-            "  grid: #!\n    kind: benchmark\n    checkpoint: ${clean.checkpoint}",
-            "HERE stages.grid: unknown output of stage 'clean' 'checkpoint'. Known: none.",
+            "  grid:\n    kind: benchmark\n    checkpoint: ${clean.checkpoint} #!",
+            "HERE stages.grid.checkpoint: unknown output of stage 'clean' 'checkpoint'. Known: none.",
         ),
         (
             "    checkpoint: ${adapted.checkpoint}\n    dataset: test\n    protocol",

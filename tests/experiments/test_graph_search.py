@@ -205,3 +205,21 @@ def test_a_search_over_other_classes_is_refused(refuse: Refuse) -> None:
     )
     (line,) = refuse(text)
     assert "data set 'rain' has 11 classes" in line
+
+
+def test_tasks_of_one_name_show_what_differs_and_keep_their_keys(expand_text: Expand) -> None:
+    """Names are for people: other text, equal keys."""
+    text = edit(
+        TUNED, ("      limit: [2, 3]\n", ""), (', limit: "${matrix.limit}"', ""), ("{name: eata, margin: 0.2}", "OTHER")
+    )
+    alike = expand_text(text.replace("OTHER", "{name: tent, momentum: 0.5}"))
+    alone = expand_text(text.replace("- OTHER", ""))
+    names = [task.name for task in alike.nodes if task.stage.startswith("weather")]
+    assert names == [
+        "weather.search[method=tent]",
+        "weather.search[method=tent(momentum=0.5)]",
+        "weather[method=tent]",
+        "weather[method=tent(momentum=0.5)]",
+    ]
+    assert {task.name for task in alike.tasks.values()} >= set(names)
+    assert alone.tasks.keys() < alike.tasks.keys()

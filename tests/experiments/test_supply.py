@@ -80,7 +80,7 @@ def test_each_method_takes_what_it_needs_and_no_more(expand_text: Expand) -> Non
     ("old", "new", "changed"),
     [
         ("look: {kind: styles,", "look: {kind: styles, quantile: 0.9,", {"reservoir"}),
-        ("anchor: {kind: fisher,", "anchor: {kind: fisher, batch_norm: source,", {"eata", "reservoir"}),
+        ("anchor: {kind: fisher,", "anchor: {kind: fisher, samples: 9,", {"eata", "reservoir"}),
         ("aux: {kind: train, model: small,", "aux: {kind: train, seed: 1, model: small,", {"auxadapt"}),
         (
             "    method: ${matrix",
@@ -242,3 +242,84 @@ def test_no_input_is_no_conflict() -> None:
     assert (
         find_bad_input("stream", {"styles": None, "method": {"name": "tent"}, "checkpoint": "${a.checkpoint}"}) is None
     )
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "method"),
+    [
+        ("dataset: source}\n  weather", "dataset: source, batch_norm: source}\n  weather", "eata"),
+        ("        - {name: eata}\n", "        - {name: eata, batch_norm: source}\n", "eata"),
+        ("base: {name: eata}", "base: {name: eata, batch_norm: source}", "reservoir(eata)"),
+        ("{name: auxadapt}", "{name: rdumb, n: 9, base: {name: eata, batch_norm: source}}", "rdumb(eata)"),
+    ],
+)
+def test_fisher_of_other_statistics_than_the_methods_is_refused(
+    refuse: Refuse, old: str, new: str, method: str
+) -> None:
+    (got,) = refuse(edit(SUPPLIED, (old, new), ("    fisher: ${anchor.fisher}\n", "    fisher: ${anchor.fisher} #!\n")))
+    assert got.startswith("HERE stages.weather.fisher: anchor was measured with `batch_norm: ")
+    assert f"but the method {method}" in got
+    assert "Give `stages.anchor.batch_norm` and `batch_norm` of this stage's `method` the same value." in got
+
+
+def test_fisher_of_the_methods_own_statistics_is_taken(expand_text: Expand) -> None:
+    text = edit(
+        SUPPLIED,
+        ("dataset: source}\n  weather", "dataset: source, batch_norm: source}\n  weather"),
+        ("        - {name: eata}\n", "        - {name: eata, batch_norm: source}\n"),
+        ("base: {name: eata}", "base: {name: eata, batch_norm: source}"),
+    )
+    assert len(weather(expand_text(text))) == 4
+
+
+def test_a_search_may_not_try_other_statistics_than_those_of_fisher(refuse: Refuse, expand_text: Expand) -> None:
+    lines = "    search: {stream: {kind: single, domains: [{dataset: rain}]}, space: {batch_norm: [batch, source]}}\n"
+    text = edit(
+        SUPPLIED,
+        ("  fog: {type", "  rain: {type: acdc, split: val, subset: [rain]}\n  fog: {type"),
+        ("        - {name: source}\n", ""),
+        ("        - {name: auxadapt}\n", ""),
+        ("        - {name: reservoir, base: {name: eata}}\n", ""),
+        ("    method: ${matrix.method}\n", "    method: ${matrix.method}\n" + lines),
+    )
+    (got,) = refuse(text)
+    assert "stages.weather.fisher: anchor was measured with `batch_norm: batch`" in got
+    assert weather(expand_text(text.replace("[batch, source]", "[batch]")))["eata"].inputs["fisher"]
+
+
+def test_a_reference_to_another_output_names_its_key(refuse: Refuse) -> None:
+    (got,) = refuse(edit(SUPPLIED, ("styles: ${look.styles}\n", "styles: ${look.checkpoint} #!\n")))
+    assert got == "HERE stages.weather.styles: unknown output of stage 'look' 'checkpoint'. Known: styles."
+
+
+@pytest.mark.parametrize(
+    "edits",
+    [
+        [("domains: [{dataset: fog}]}", "domains: [{dataset: fig}]} #!")],
+        [
+            (
+                "    stream: {kind: single",
+                "    search:\n      space: {lr: [1e-3]}\n      stream:\n        kind: single\n        domains:\n"
+                "          - {dataset: fig} #!\n    stream: {kind: single",
+            ),
+            ("        - {name: source}\n", ""),
+        ],
+    ],
+    ids=["stream", "search"],
+)
+def test_an_unknown_data_set_of_a_domain_is_named_with_its_key(refuse: Refuse, edits: list[tuple[str, str]]) -> None:
+    (got,) = refuse(edit(SUPPLIED, *edits))
+    at = "stream" if len(edits) == 1 else "search.stream"
+    assert got.startswith(f"HERE stages.weather.{at}.domains.0.dataset: unknown data set 'fig'. Did you mean 'fog'?")
+
+
+@pytest.mark.parametrize("flow", ["nomod.x:f", "nomod:f", "json.nothing:f", "json.decoder.x:f"])
+def test_a_flow_of_a_module_that_is_not_there_is_refused(refuse: Refuse, flow: str) -> None:
+    line = f'    temporal: {{flow: "{flow}"}} #!\n'
+    (got,) = refuse(edit(SUPPLIED, ("    method: ${matrix", f"{line}    method: ${{matrix")))
+    module = flow.partition(":")[0]
+    assert got.startswith(
+        f"HERE stages.weather.temporal.flow: the flow '{flow}' cannot be imported: this Python has no"
+    )
+    assert f"no module '{module}'. Install it" in got
+    assert "write `dis` or `farneback`" in got

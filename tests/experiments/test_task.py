@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from experiments.schema import EvaluateStage
-from experiments.task import KEY_LENGTH, Task, compute_key, describe
+from experiments.task import KEY_LENGTH, Task, compute_key, describe, describe_apart, name_apart
 
 
 def make_task(point: dict[str, Any]) -> Task:
@@ -52,3 +52,45 @@ def test_kind_version_and_identity_each_change_the_key() -> None:
         compute_key("train", 1, {}),
     }
     assert len(keys) == 8
+
+
+TENT = {"name": "tent", "lr": 1e-4}
+
+
+@pytest.mark.parametrize(
+    ("values", "texts"),
+    [
+        ([{"name": "tent"}, {"name": "eta", "margin": 0.2}], ["tent", "eta"]),
+        ([TENT, {"name": "tent", "lr": 1e-3}], ["tent(lr=0.0001)", "tent(lr=0.001)"]),
+        ([TENT, {"name": "tent"}, {"name": "eta"}], ["tent(lr=0.0001)", "tent", "eta"]),
+        ([{**TENT, "momentum": 0.5}, {"name": "tent", "momentum": 0.5}], ["tent(lr=0.0001)", "tent"]),
+        (
+            [
+                {"name": "r", "base": TENT},
+                {"name": "r", "base": {"name": "eta"}},
+                {"name": "r", "base": {"name": "tent"}},
+            ],
+            ["r(base=tent(lr=0.0001))", "r(base=eta)", "r(base=tent)"],
+        ),
+        ([{"label": "x", "name": "a"}, {"label": "x", "name": "b"}], ["x(name=a)", "x(name=b)"]),
+        ([TENT, TENT], ["tent", "tent"]),
+        ([0, "${a.checkpoint}"], ["0", "a"]),
+    ],
+)
+def test_values_that_look_alike_show_what_differs(values: list[Any], texts: list[str]) -> None:
+    assert describe_apart(values) == texts
+
+
+def test_tasks_of_one_name_are_told_apart_and_the_others_keep_theirs() -> None:
+    points = [{"method": {"name": "tent", "lr": lr}, "seed": seed} for lr in (1e-4, 1e-3) for seed in (0, 1)]
+    tasks = [make_task(point) for point in (*points, {"method": {"name": "eta", "lr": 1e-4}, "seed": 0})]
+    named = name_apart(tasks)
+    assert [task.name for task in named] == [
+        "clean[method=tent(lr=0.0001), seed=0]",
+        "clean[method=tent(lr=0.0001), seed=1]",
+        "clean[method=tent(lr=0.001), seed=0]",
+        "clean[method=tent(lr=0.001), seed=1]",
+        "clean[method=eta, seed=0]",
+    ]
+    assert [(task.key, task.point) for task in named] == [(task.key, task.point) for task in tasks]
+    assert named[-1] is tasks[-1]

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
-from orchestrator.costs import KEPT, add_costs, estimate_remaining_s, estimate_task_s, read_costs
+from adapt.tta.stream_settings import StreamSettings
+from experiments.graph import Graph
+from experiments.task import Task
+from orchestrator.costs import KEPT, add_costs, count_frames, count_trials, estimate_remaining_s, estimate_s, read_costs
 from orchestrator.store import Store
 from orchestrator.sweep_state import Status, SweepState
 
@@ -27,12 +34,14 @@ def test_damaged_costs_are_no_reason_to_stop(store: Store) -> None:
         assert read_costs(store) == {}
 
 
-def test_a_task_costs_the_median_or_what_its_file_expects(make_task) -> None:
+def test_a_task_costs_the_median_or_what_its_file_expects(make_task, make_graph) -> None:
+    task, expected = make_task("clean"), make_task("clean", expected_seconds=7)
+    graph = make_graph(task, expected)
     costs = {"byhand/full/clean": [1.0, 9.0, 2.0]}
-    assert estimate_task_s(make_task("clean"), "byhand", "full", costs) == 2.0
-    assert estimate_task_s(make_task("clean", expected_seconds=7), "byhand", "full", costs) == 2.0
-    assert estimate_task_s(make_task("clean", expected_seconds=7), "byhand", "mini", costs) == 7.0
-    assert estimate_task_s(make_task("clean"), "byhand", "mini", costs) is None
+    assert estimate_s(task, graph, costs) == 2.0
+    assert estimate_s(expected, graph, costs) == 2.0
+    assert estimate_s(expected, graph, {"byhand/mini/clean": [1.0]}) == 7.0
+    assert estimate_s(task, graph, {"byhand/mini/clean": [1.0]}) is None
 
 
 def test_what_remains_is_spread_over_the_slots(make_task, make_graph) -> None:
@@ -46,3 +55,61 @@ def test_what_remains_is_spread_over_the_slots(make_task, make_graph) -> None:
 def test_a_stage_never_measured_makes_the_rest_unknown(make_task, make_graph) -> None:
     task = make_task("clean")
     assert estimate_remaining_s(SweepState(make_graph(task), {task.key: Status.WAITING}), {}, 1) is None
+
+
+CONTINUAL = {"kind": "continual", "domains": [{"dataset": "fog"}, {"dataset": "night"}]}
+
+
+@pytest.fixture
+def make_searched(make_task, make_graph) -> Callable[..., tuple[Graph, Task, Task]]:
+    """Make a search of three trials and the stream that it is for, which is expected to take 40 s."""
+
+    def make(tried: dict[str, Any], reported: dict[str, Any]) -> tuple[Graph, Task, Task]:
+        chosen = {"stream": {"kind": "single", "domains": [{"dataset": "test"}], **tried}, "space": {"lr": [1, 2, 3]}}
+        search = make_task("weather.search", "search", search=chosen)
+        stream = make_task("weather", "stream", expected_seconds=40, stream={**CONTINUAL, **reported}, search=chosen)
+        stream = replace(stream, inputs={"method": search.key})
+        return make_graph(search, stream), search, stream
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("tried", "reported", "seconds"),
+    [
+        ({}, {}, 120),
+        ({"limit": 5}, {}, 120),
+        ({"limit": 5}, {"limit": 5}, 60),  # 1 domain of 2
+        ({"limit": 5}, {"limit": 10, "rounds": 3}, 10),  # 5 of 60 frames
+    ],
+)
+def test_a_search_costs_its_stream_for_each_trial_by_their_frames(make_searched, tried, reported, seconds) -> None:
+    graph, search, stream = make_searched(tried, reported)
+    assert estimate_s(search, graph, {}) == pytest.approx(seconds)
+    assert estimate_s(search, graph, {"byhand/full/weather": [80.0]}) == pytest.approx(2 * seconds)
+    assert estimate_s(search, graph, {"byhand/full/weather.search": [5.0]}) == 5.0
+    assert estimate_s(stream, graph, {}) == 40
+    assert [count_trials(task) for task in (search, stream)] == [3, None]
+
+
+def test_a_search_never_measured_leaves_the_rest_of_a_sweep_known(make_searched) -> None:
+    """The search 120 s, its stream 40 s, on two slots."""
+    graph, search, stream = make_searched({}, {})
+    state = SweepState(graph, {search.key: Status.WAITING, stream.key: Status.WAITING})
+    assert estimate_remaining_s(state, {}, 2) == pytest.approx(80)
+
+
+@pytest.mark.parametrize(
+    ("stream", "frames"),
+    [
+        (CONTINUAL, None),
+        ({**CONTINUAL, "limit": 4}, 8),
+        ({**CONTINUAL, "limit": 4, "rounds": 3}, 24),
+        ({**CONTINUAL, "kind": "recurring", "run_length": 3, "rounds": 2}, 12),
+        ({**CONTINUAL, "kind": "cdc", "run_length": 3, "limit": 4}, 8),
+        ({**CONTINUAL, "kind": "cdc", "run_length": 3}, None),
+        ({"kind": "gradual", "domains": [{"dataset": "fog", "corruption": "fog"}], "limit": 2}, 18),
+    ],
+)
+def test_the_frames_of_a_stream_as_its_settings_have_them(stream: dict[str, Any], frames: int | None) -> None:
+    assert count_frames(StreamSettings.model_validate(stream)) == frames

@@ -72,3 +72,23 @@ def test_a_corrupted_stream_names_the_version_behind_its_pixels(make_task) -> No
 def test_a_stage_without_scores_has_none(make_task) -> None:
     with pytest.raises(TypeError, match="scores nothing"):
         describe_protocol(make_task("a", "train"))
+
+
+DRAWN = {"dataset": "test", "corruption": "fog", "severity": 3}
+
+
+@pytest.mark.parametrize(
+    ("stream", "matters"),
+    [
+        (STREAM, False),
+        ({**STREAM, "kind": "recurring", "rounds": 2}, False),
+        ({"kind": "single", "domains": [{"dataset": "fog"}]}, False),
+        ({**STREAM, "kind": "cdc"}, True),
+        ({**STREAM, "kind": "mixed"}, True),
+        ({"kind": "continual", "domains": [{"dataset": "fog"}, DRAWN]}, True),
+        ({"kind": "gradual", "domains": [{"dataset": "test", "corruption": "fog"}]}, True),
+    ],
+)
+def test_the_seed_of_a_stream_matters_where_it_decides_what_is_seen(stream: Any, matters: bool, make_task) -> None:
+    one, two = (make_task("a", "stream", stream={**stream, "seed": seed}) for seed in (0, 1))
+    assert (describe(one) != describe(two)) == matters

@@ -130,6 +130,8 @@ def test_a_stream_has_the_mean_of_its_rounds_and_their_drift(make_task, make_rec
         "mean_miou": pytest.approx(0.7),
         "drift": pytest.approx(-0.2),
         "forgetting": pytest.approx(0.2),
+        "round_miou/1": pytest.approx(0.8),
+        "round_miou/2": pytest.approx(0.6),
         "miou/1/fog": 1.0,
         "miou/1/night": pytest.approx(0.6),
         "miou/2/fog": 1.0,
@@ -202,3 +204,15 @@ def test_video_is_scored_over_the_clips_of_all_cells(make_task, make_record) -> 
 def test_names_are_spelt_in_what_mlflow_allows(make_task, make_record) -> None:
     cells = {"1/a@b=c": ({"round": 1, "domain": "a@b=c"}, GOOD)}
     assert "miou/1/a_b_c" in score_record(make_record(make_task("weather", "stream"), cells))
+
+
+def test_a_domain_called_round_is_no_mean_of_a_round(make_task, make_record) -> None:
+    """Round 1: (1 + 0.6) / 2 = 0.8."""
+    cells = {name: ({"round": 1, "domain": name}, value) for name, value in (("round", PERFECT), ("fog", GOOD))}
+    scores = score_record(make_record(make_task("weather", "stream"), cells))
+    assert (scores["miou/1/round"], scores["round_miou/1"]) == (1.0, pytest.approx(0.8))
+
+
+def test_a_round_with_a_gap_has_no_mean(make_task, make_record) -> None:
+    scores = score_record(make_record(make_task("weather", "stream"), stream_cells(PERFECT, GOOD, PERFECT, EMPTY)))
+    assert (scores["round_miou/1"], scores["round_miou/2"]) == (pytest.approx(0.8), None)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -67,8 +69,8 @@ def adapt_frames(
 ) -> None:
     """Walk a method over frames; each prediction is made before the update that its frame leads to.
 
-    The method starts from its remembered state. Frames that cannot be used are handed on as they are; they neither
-    change the method nor count for the resets.
+    The method starts from its remembered state. Frames that cannot be used, and those of a size that the network or the
+    method cannot take, are handed on without a prediction; they neither change the method nor count for the resets.
 
     Args:
         guard: holds the method, and takes it back where something is not finite.
@@ -83,6 +85,7 @@ def adapt_frames(
         TaskError: if something is not finite and the guard has no way to go on; it names the frame.
     """
     guard.reset()
+    sizes: set[tuple[int, ...]] = set()  # of the frames that went through
     for frame in frames:
         if frame.image is None:
             totals.add(FrameResult(frame))
@@ -91,11 +94,23 @@ def adapt_frames(
         was_reset = reset_every is not None and totals.frames > 0 and totals.frames % reset_every == 0
         if was_reset:
             guard.reset()
+        size = frame.image.shape[:2]
+        # A size may be too small for a layer, which shows in the midst of a pass only.
+        before = None if size in sizes else guard.method.save()
         try:
-            done = guard.adapt(to_batch(frame.image), np.full(frame.image.shape[:2], IGNORE, np.uint8))
+            done = guard.adapt(to_batch(frame.image), np.full(size, IGNORE, np.uint8))
             source_prediction = None if predict_source is None else predict_source(frame.image)
         except TaskError as error:
             raise TaskError(f"The stream stopped at frame {frame.index} ('{frame.name}'). {error}") from error
+        except (RuntimeError, ValueError) as error:
+            if before is None or isinstance(error, torch.OutOfMemoryError):
+                raise
+            guard.method.load(before)
+            skipped = dataclasses.replace(frame, image=None, problem=_describe_size(size, error))
+            totals.add(FrameResult(skipped))
+            hand_on(FrameResult(skipped))
+            continue
+        sizes.add(size)
         result = FrameResult(
             frame,
             prediction=done.counts.prediction.cpu().numpy(),
@@ -110,3 +125,12 @@ def adapt_frames(
         )
         totals.add(result)
         hand_on(result)
+
+
+def _describe_size(size: tuple[int, ...], error: Exception) -> str:
+    """Say that a network broke at the first frame of a size; its own words tell more than can be known here."""
+    words = " ".join(str(error).split("\n")[0].split())
+    return (
+        f"the network or the method cannot take {size[1]}x{size[0]} pixels ({type(error).__name__}: {words}): scale the "
+        "frames by --resize WIDTHxHEIGHT, or take larger ones"
+    )

@@ -60,7 +60,7 @@ class EarlyLayers:
         )
 
     def _keep(self, module: nn.Module, inputs: Any, output: Tensor) -> None:
-        self._outputs.append(output)
+        self._outputs.append(output.clone())  # what follows may change it in place
         if len(self._outputs) == self._layers:
             raise _EnoughError
 

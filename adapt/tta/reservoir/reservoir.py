@@ -14,9 +14,7 @@ Protocol: the scored prediction is the ensemble's, before the update; then the m
 
 from __future__ import annotations
 
-import copy
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -30,6 +28,7 @@ from adapt.tta.reservoir.clustering import Assignment, Clustering
 from adapt.tta.reservoir.mutual_information import mutual_information
 from adapt.tta.reservoir.stored_model import StoredModel
 from adapt.tta.settings import ReservoirSettings
+from adapt.tta.state import copy_state
 from adapt.tta.supplies import SourceStyles
 
 INFORMATION_MARGIN = 0.02
@@ -111,7 +110,7 @@ class Reservoir(Method[ReservoirSettings]):
         self._active = StoredModel(
             values=[tensor.detach().clone() for tensor in self._live],
             optimizer=optimizer,
-            own=copy.deepcopy(self.base.own_state()),
+            own=copy_state(self.base.own_state()),
             batch_weight=None if settings.batch_weights is None else 0.0,
         )
         self.models = [self._active]
@@ -213,8 +212,8 @@ class Reservoir(Method[ReservoirSettings]):
         scores = []
         for model in self.models:
             self._load(model)
-            scores.append(mutual_information(self.base.predict(images)))
-        return self.models[_find_highest(scores)]
+            scores.append(self._measure_information(images))
+        return self.models[scores.index(max(scores))]
 
     def _choose_batch_weight(self, weights: tuple[float, ...], images: Tensor) -> float:
         if len(weights) == 1:
@@ -222,9 +221,14 @@ class Reservoir(Method[ReservoirSettings]):
         scores = []
         for weight in weights:
             self._use_statistics(weight)
-            scores.append(mutual_information(self.base.predict(images)))
-        enough = scores[_find_highest(scores)] - INFORMATION_MARGIN
-        return min(weight for weight, score in zip(weights, scores, strict=True) if not score < enough)
+            scores.append(self._measure_information(images))
+        enough = max(scores) - INFORMATION_MARGIN
+        return min(weight for weight, score in zip(weights, scores, strict=True) if score >= enough)
+
+    def _measure_information(self, images: Tensor) -> float:
+        """Measure what the base predicts as it stands; a model that has diverged says nothing and loses to all others."""
+        information = mutual_information(self.base.predict(images))
+        return -math.inf if math.isnan(information) else information
 
     def _predict_ensemble(self, models: list[StoredModel], assignment: Assignment, images: Tensor) -> Tensor:
         """Predict with sum_k p_k theta_k over the deciding tensors; the rest is that of the batch's own model."""
@@ -242,13 +246,13 @@ class Reservoir(Method[ReservoirSettings]):
         with torch.no_grad():
             torch._foreach_copy_(self._live, model.values)
         self.base.optimizer = model.optimizer
-        self.base.load_own_state(copy.deepcopy(model.own))
+        self.base.load_own_state(copy_state(model.own))
         self._use_statistics(model.batch_weight)
 
     def _store(self, model: StoredModel) -> None:
         """Write back what the base has made of a model, which stays the one that runs."""
         torch._foreach_copy_(model.values, [tensor.detach() for tensor in self._live])
-        model.own = copy.deepcopy(self.base.own_state())
+        model.own = copy_state(self.base.own_state())
         self._active = model
 
     def _use_statistics(self, batch_weight: float | None) -> None:
@@ -259,8 +263,3 @@ class Reservoir(Method[ReservoirSettings]):
 def _is_alone(assignment: Assignment) -> bool:
     """Tell whether one model has all the weight, to the precision of the weights: the ensemble is then that model."""
     return assignment.weights[assignment.cluster] == 1.0
-
-
-def _find_highest(scores: Sequence[float]) -> int:
-    """Return the place of the highest score, the first of equals; that of a diverged model is not a number and loses."""
-    return max(range(len(scores)), key=lambda place: -math.inf if math.isnan(scores[place]) else scores[place])

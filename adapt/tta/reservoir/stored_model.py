@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +9,7 @@ import torch
 from torch import Tensor
 
 from adapt.tta.parameters import copy_optimizer
+from adapt.tta.state import copy_state
 
 
 @dataclass(eq=False)
@@ -33,7 +33,7 @@ class StoredModel:
         return StoredModel(
             [value.clone() for value in self.values],
             copy_optimizer(self.optimizer),
-            copy.deepcopy(self.own),
+            copy_state(self.own),
             self.batch_weight,
         )
 

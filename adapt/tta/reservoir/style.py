@@ -22,12 +22,20 @@ def log_variance(features: Tensor, eps: float) -> Tensor:
     """Compute the logarithm of each channel's unbiased variance over batch and place.
 
     Args:
-        features: (B, C, H, W), more than one value for each channel.
+        features: (B, C, H, W).
         eps: added to the variance: that of a constant channel is 0.
 
     Returns:
         (C,), of the features' dtype.
+
+    Raises:
+        SpecError: if a channel has a single value, which has no variance.
     """
+    if features.numel() // features.shape[1] < 2:
+        raise SpecError(
+            "The frame leaves a single value for each channel of the style's features, which has no variance. Lower `stride` "
+            "of the style extractor, or give larger frames."
+        )
     return (features.var(dim=(0, 2, 3), correction=1) + eps).log()
 
 

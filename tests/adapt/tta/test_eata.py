@@ -116,14 +116,17 @@ def test_after_a_reset_the_run_repeats_bit_for_bit_and_nothing_frozen_changes(to
 
 
 def test_a_frame_or_a_penalty_that_is_not_finite_changes_nothing(toy_net, inputs):
-    for supplies, images in ((fisher(), inputs[1] * float("nan")), (fisher(float("inf")), inputs[1])):
+    for weight, factor in ((1.0, float("nan")), (float("inf"), 1.0)):
         net = toy_net()
-        method = build_method(EataSettings(**SGD), net, nn.Module.__call__, 5, supplies)
+        method = build_method(EataSettings(**SGD), net, nn.Module.__call__, 5, fisher())
+        method.predict_and_adapt(inputs[0])
+        method._fisher["1.weight"].mul_(weight)
         before = {name: value.clone() for name, value in net.state_dict().items()}
+        average = method.own_state()["average"].clone()
         with pytest.raises(NotFiniteError):
-            method.predict_and_adapt(images)
+            method.predict_and_adapt(factor * inputs[1])
         assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
-        assert method.own_state() == {"average": None}
+        assert torch.equal(method.own_state()["average"], average)
 
 
 def test_refuses_to_do_without_fisher_information_or_with_another_models(toy_net):
@@ -132,6 +135,8 @@ def test_refuses_to_do_without_fisher_information_or_with_another_models(toy_net
     other = Supplies(fisher={"1.weight": torch.ones(4), "1.bias": torch.ones(3)})
     with pytest.raises(SpecError, match=r"1\.bias .*another shape"):
         build_method(EataSettings(), toy_net(), nn.Module.__call__, 5, other)
+    with pytest.raises(SpecError, match=r"not finite for 1\.weight \(and 1 more\)"):
+        build_method(EataSettings(), toy_net(), nn.Module.__call__, 5, fisher(float("inf")))
     with pytest.raises(SpecError, match="Conv2d has none"):
         build_method(EataSettings(), nn.Conv2d(3, 5, 1), nn.Module.__call__, 5, fisher())
 

@@ -145,6 +145,13 @@ def test_every_frame_is_reported_as_it_comes(toy_net):
     assert scores.updates == 12
 
 
+def test_a_frame_too_small_for_the_statistics_of_a_layer_is_named():
+    net = nn.Sequential(nn.Conv2d(3, 5, 1), nn.AdaptiveAvgPool2d(1), nn.InstanceNorm2d(5, affine=True)).double()
+    message = r"step 0 .*cannot take 8x6 pixels \(Expected more than 1 spatial element"
+    with pytest.raises(TaskError, match=message):
+        run(TentSettings(batch_norm="source"), net, build_steps()[:1])
+
+
 def test_an_error_names_the_step(toy_net):
     method = build_method(STRONG, toy_net(), nn.Module.__call__, 5)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from torch import nn
 
-from adapt.tta.state import restore_state, take_state
+from adapt.tta.state import copy_state, restore_state, take_state
 
 
 def build() -> tuple[nn.Module, torch.optim.Optimizer]:
@@ -66,6 +68,26 @@ def test_the_own_state_is_copied():
     state = take_state(name(net), optimizer, {"mean": mean})
     mean += 1
     assert torch.equal(state.own["mean"], torch.ones(2))
+
+
+def test_a_state_does_not_follow_what_came_back_from_it():
+    net, optimizer = build()
+    train(net, optimizer, 2)
+    state, middle = take_state(name(net), optimizer, {"past": [(torch.ones(2), 3)]}), read(net, optimizer)
+    restore_state(state, name(net), optimizer)
+    train(net, optimizer, 2)
+    restore_state(state, name(net), optimizer)
+    assert all(torch.equal(one, two) for one, two in zip(middle, read(net, optimizer), strict=True))
+
+
+def test_a_copy_is_that_of_deepcopy():
+    tree = {"a": [torch.ones(2), (1, "x")], 0: {"b": None, "c": torch.zeros((), dtype=torch.int64)}, "d": {1, 2}}
+    copied = copy_state(tree)
+    assert str(copied) == str(copy.deepcopy(tree))
+    tree["a"][0].add_(1)
+    tree[0]["c"].add_(1)
+    tree["d"].add(3)
+    assert str(copied) == "{'a': [tensor([1., 1.]), (1, 'x')], 0: {'b': None, 'c': tensor(0)}, 'd': {1, 2}}"
 
 
 def test_refuses_another_model_or_a_missing_optimiser():

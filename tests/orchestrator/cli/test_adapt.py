@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import _thread
 import errno
+import hashlib
+import itertools
 import json
-from collections.abc import Callable
+import shlex
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +18,14 @@ import pytest
 import torch
 
 from adapt.data.catalog import CAMVID_CLASSES, CITYSCAPES_CLASSES
+from adapt.errors import PrerequisiteError
 from adapt.inference import predict_classes
 from adapt.model import ModelSettings
 from adapt.openmmlab.checkpoint import save_artifact
 from adapt.openmmlab.model import build_model, resolve_config
+from adapt.tta.live import folder as live_folder
 from adapt.tta.live import output as live_output
+from adapt.tta.live.frames import FolderFrames, LiveFrame
 from adapt.tta.live.output import FrameResult, Output
 from orchestrator.cli.adapt import read_method
 from orchestrator.store import Store
@@ -96,7 +102,7 @@ def test_the_source_predicts_as_the_network_does(adapt, network: Path) -> None:
     assert read_run()["status"] == "done"
 
 
-def test_tent_updates_and_the_record_says_so(adapt) -> None:
+def test_tent_updates_and_the_record_says_so(adapt, clip: Path, network: Path) -> None:
     outcome = adapt("--method", "tent", "lr=1e-2", "--reset-every", "4", "--compare")
     assert outcome.code == 0, outcome.err
     run = read_run()
@@ -110,6 +116,21 @@ def test_tent_updates_and_the_record_says_so(adapt) -> None:
     counts = ("frames", "frames_expected", "updates", "skipped", "resets", "recovered", "problems")
     assert [run[key] for key in counts] == [6, 6, 6, 0, 1, 0, []]
     assert (run["reset_every"], run["on_non_finite"], run["seed"]) == (4, "restore", 0)
+    line = [
+        "segshift",
+        "adapt",
+        str(clip),
+        "--checkpoint",
+        str(network),
+        "--out",
+        "out",
+        "--cpus",
+        "1",
+        "--device",
+        "cpu",
+    ]
+    line += ["--method", "tent", "lr=1e-2", "--reset-every", "4", "--compare"]
+    assert shlex.split(run["command_line"]) == line
     assert run["peak_memory_bytes"] > 10**7
     assert run["network"]["classes"] == list(CAMVID_CLASSES)
     video = run["video"]
@@ -203,10 +224,17 @@ def test_a_task_of_the_store(adapt, network: Path, make_task, make_record, tmp_p
 def test_auxadapt_and_reservoir_are_given_what_they_need(adapt, tmp_path: Path, clip: Path) -> None:
     small = save_network(tmp_path / "small", seed=9)
     assert adapt("--method", "auxadapt", "--auxiliary", small).code == 0
-    assert read_run()["updates"] == 6
-    outcome = adapt("--method", "reservoir", "base.name=tent", "models=2", "--source", clip, "--overwrite")
+    run = read_run()
+    weights = small / "checkpoint.pth"
+    assert run["updates"] == 6
+    assert run["auxiliary"] == {"file": str(weights), "sha256": hashlib.sha256(weights.read_bytes()).hexdigest()}
+    assert (run["source"], run["source_samples"]) == (None, None)
+    arguments = ["--method", "reservoir", "base.name=tent", "models=2", "--source", clip, "--source-samples", "5"]
+    outcome = adapt(*arguments, "--overwrite")
     assert outcome.code == 0, outcome.err
-    assert read_run()["method"]["name"] == "reservoir(tent)"
+    run = read_run()
+    assert run["method"]["name"] == "reservoir(tent)"
+    assert (run["source"], run["source_samples"], run["auxiliary"]) == (str(clip), 5, None)
     assert all("cluster" in frame["notes"] for frame in read_frames())
 
 
@@ -225,6 +253,7 @@ def test_auxadapt_and_reservoir_are_given_what_they_need(adapt, tmp_path: Path, 
         (["--method", "tent", "--source", "clip"], ["tent does not use --source"]),
         (["--method", "auxadapt", "--auxiliary", "clip"], ["holds no trained network"]),
         (["--method", "tent", "--weights", "w.pth"], ["--weights belongs to --model"]),
+        (["--method", "tent", "--store", "elsewhere"], ["--store belongs to --task"]),
         (["--method", "tent", "--device", "cuda"], ["sees none"]),
     ],
     ids=lambda value: " ".join(value),
@@ -332,6 +361,51 @@ def test_a_full_disk_stops_the_stream_and_is_named(adapt, monkeypatch: pytest.Mo
     assert "could not take the results of 'f8' (No space left on device)" in outcome.err
     assert read_run()["status"] == "failed"
     assert [frame["name"] for frame in read_frames()] == ["f6", "f7"]
+
+
+def test_a_full_disk_at_the_end_is_named_too(adapt, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse_the_end(path: Path, content: str) -> None:
+        if '"running"' not in content:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        path.write_text(content)
+
+    def refuse_to_close(output: Output) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(live_folder, "write_atomically", refuse_the_end)
+        outcome = adapt("--method", "source")
+    assert outcome.code == 1
+    assert "could not be read, or out not be written ([Errno 28] No space left on device)" in outcome.err
+    assert len(read_frames()) == 6
+    monkeypatch.setattr(Output, "close", refuse_to_close)
+    outcome = adapt("--method", "source", "--overwrite")
+    assert outcome.code == 1
+    assert "[Errno 5] Input/output error" in outcome.err
+    assert (read_run()["status"], read_run()["frames"]) == ("failed", 6)
+
+
+def test_an_input_that_breaks_off_with_an_error_of_ours_is_a_failure(adapt, monkeypatch: pytest.MonkeyPatch) -> None:
+    frames = FolderFrames.__iter__
+
+    def break_off(self: FolderFrames) -> Iterator[LiveFrame]:
+        yield from itertools.islice(frames(self), 2)
+        raise PrerequisiteError("The disk with the frames is gone. Plug it in.")
+
+    monkeypatch.setattr(FolderFrames, "__iter__", break_off)
+    outcome = adapt("--method", "source")
+    assert outcome.code == 1
+    assert "segshift: The disk with the frames is gone. Plug it in." in outcome.err
+    assert (read_run()["status"], read_run()["frames"]) == ("failed", 2)
+    assert len(read_frames()) == 2
+
+
+def test_a_frame_too_small_for_the_network_is_listed(adapt, clip: Path) -> None:
+    cv2.imwrite(str(clip / "f7.png"), draw(1)[:2, :2, ::-1])
+    outcome = adapt("--method", "bn_train")
+    assert outcome.code == 1, outcome.err
+    assert "f7: the network or the method cannot take 2x2 pixels (ValueError: Expected more than 1" in outcome.out
+    assert (read_run()["frames"], read_run()["frames_unusable"]) == (5, 1)
 
 
 def test_a_video_that_is_shorter_than_it_says(adapt, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -179,6 +180,8 @@ def test_a_stream_shows_mean_drift_and_domains(make_task, make_graph, make_recor
         "forgetting": pytest.approx(0.2),
         "fog": pytest.approx(1.0),
         "night": pytest.approx(0.4),
+        "round 1": pytest.approx(0.8),
+        "round 2": pytest.approx(0.6),
     }
     assert next(iter(row.scores)) == "mean mIoU"
 
@@ -390,3 +393,43 @@ def test_an_axis_of_mappings_without_names_is_shown(board, make_task) -> None:
     tasks = [evaluate(make_task, t) for t in trained]
     (table,) = board((tasks[0], GOOD), (tasks[1], POOR), trained=tuple(trained)).tables
     assert [row.entry for row in table.rows] == ['da (how={"lr": 0.1})', 'da (how={"lr": 0.2})']
+
+
+@pytest.mark.parametrize("which", ["stream", "search", "search stream"])
+def test_the_seeds_of_a_stream_and_of_its_search_are_pooled(
+    which, make_task, make_graph, make_record, networks
+) -> None:
+    """0.6 and 0.2: mean 0.4. Fog and night are frames as they are, in order: the seed is the method's alone."""
+    a = networks["a"][0]
+    tasks = []
+    for seed in (0, 1):
+        given = {name: {"seed": seed} if name == which else {} for name in ("stream", "search", "search stream")}
+        validation = {"kind": "single", "domains": [{"dataset": "test"}], **given["search stream"]}
+        search = {"stream": validation, "space": {"lr": {"uniform": [0.1, 0.2]}}, "trials": 2, **given["search"]}
+        chooses = make_task("weather.search", "search", point={"seed": seed}, needs=a, search=search)
+        stream = make_task(
+            "weather",
+            "stream",
+            point={"seed": seed},
+            needs=a,
+            method={"name": "tent"},
+            stream={**STREAM, **given["stream"]},
+            search=search,
+        )
+        tasks += [chooses, replace(stream, inputs={**stream.inputs, "method": chooses.key})]
+    records = {
+        task.key: make_record(task, stream_cells(value, value))
+        for task, value in zip(tasks[1::2], (GOOD, POOR), strict=True)
+    }
+    (row,) = rows_of(make_graph, a, records, *tasks)
+    assert (row.runs, row.scores["mean mIoU"].mean) == (2, pytest.approx(0.4))
+
+
+def test_a_seed_that_decides_what_is_seen_makes_a_table_of_its_own(make_task, make_graph, networks) -> None:
+    a = networks["a"][0]
+    tasks = [
+        make_task("weather", "stream", point={"seed": s}, needs=a, stream={**STREAM, "kind": "mixed", "seed": s})
+        for s in (0, 1)
+    ]
+    tables = build_board(make_graph(a, *tasks), lambda key: None, miniature=False).tables
+    assert [[row.runs for row in table.rows] for table in tables] == [[1], [1]]

@@ -48,3 +48,15 @@ def test_what_was_not_tuned_says_nothing(make_task, make_graph) -> None:
     task = make_task("weather", "stream")
     assert describe_tuning(make_graph(task), [task], lambda key: None) is None
     assert describe_tuning(make_graph(task), [make_task("clean")], lambda key: None) is None
+
+
+def test_trials_without_a_score_are_told(runs, make_record) -> None:
+    graph, searches, tasks = runs
+    records = {
+        search.key: choose(make_record, search, 0.1).model_copy(update={"metrics": {"failed_trials": failed}})
+        for search, failed in zip(searches, (0.0, 1.0), strict=True)
+    }
+    assert describe_tuning(graph, tasks[:1], records.get) == "lr=0.1 of {0.1, 0.2}, 2 trials on night"
+    assert describe_tuning(graph, tasks[1:], records.get) == (
+        "lr=0.1 of {0.1, 0.2}, 2 trials on night, 1 without a score"
+    )

@@ -123,3 +123,58 @@ def test_the_policy_stop_names_the_frame(tent) -> None:
     with pytest.raises(TaskError, match="stopped at frame 1 \\('f1'\\)"):
         adapt_frames(Guard(tent, "stop", 5), make_frames(3), to_batch, lambda result: None, totals)
     assert totals.frames == 1
+
+
+def break_below(method: Method[Any], side: int) -> None:
+    """Make the network refuse small pictures as torch does: in the midst of a pass, after its statistics moved."""
+    forward = method.forward
+
+    def broken(network: nn.Module, images: Tensor) -> Tensor:
+        if min(images.shape[2:]) < side:
+            for tensor in method.collect_tensors().values():
+                tensor.data += 1
+            raise RuntimeError("Kernel size can't be greater than actual input size\nmore")
+        return forward(network, images)
+
+    method.forward = broken
+
+
+def test_frames_too_small_for_the_network_are_left_out_and_change_nothing(tent, toy_net) -> None:
+    frames = make_frames(3)
+    without, _ = run(tent, frames)
+    other = build_method(TentSettings(lr=0.05), toy_net(), nn.Module.__call__, 5)
+    break_below(other, side=5)
+    small = LiveFrame(0, "small", np.zeros((3, 8, 3), np.uint8))
+    mixed = [small, frames[0], frames[1], small, frames[2]]
+    results, totals = run(other, mixed)
+    assert [result.loss for result in results if result.prediction is not None] == [result.loss for result in without]
+    assert (totals.frames, totals.unusable, totals.updates) == (3, 2, 3)
+    for place in (0, 3):
+        assert results[place].frame.image is None
+        assert results[place].frame.problem == (
+            "the network or the method cannot take 8x3 pixels (RuntimeError: Kernel size can't be greater than actual "
+            "input size): scale the frames by --resize WIDTHxHEIGHT, or take larger ones"
+        )
+
+
+def test_an_error_at_a_size_that_went_through_before_is_raised(tent) -> None:
+    frames = make_frames(2)
+    forward, calls = tent.forward, iter(range(99))
+
+    def broken(network: nn.Module, images: Tensor) -> Tensor:
+        if next(calls) == 1:
+            raise RuntimeError("a fault")
+        return forward(network, images)
+
+    tent.forward = broken
+    with pytest.raises(RuntimeError, match="a fault"):
+        run(tent, frames)
+
+
+def test_a_lack_of_memory_is_no_matter_of_the_frame(tent) -> None:
+    def broken(network: nn.Module, images: Tensor) -> Tensor:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    tent.forward = broken
+    with pytest.raises(torch.OutOfMemoryError):
+        run(tent, make_frames(1))

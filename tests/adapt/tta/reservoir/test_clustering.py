@@ -145,6 +145,17 @@ def test_a_saved_state_goes_on_bit_for_bit(replacement):
         assert torch.equal(target.centroids, ends)
 
 
+def test_a_saved_state_remembers_which_batches_are_full():
+    clustering = build(torch.zeros(3), 3.0, 4, 2, "fifo", lr=1e-2)
+    style = torch.full((3,), 9.0)
+    clustering.learn(clustering.assign(torch.zeros(3), batch_size=4))
+    saved = clustering.save()
+    fresh = build(torch.zeros(3), 3.0, 4, 2, "fifo", lr=1e-2)
+    assert fresh.assign(style, batch_size=2).is_new
+    fresh.load(saved)
+    assert not fresh.assign(style, batch_size=2).is_new
+
+
 def test_a_far_style_has_all_the_weight_without_nan():
     clustering = build(torch.zeros(2), 1.0, models=3, capacity=2, weight_decay=0.0)
     assignments = run(clustering, [torch.tensor([5000.0, 0.0])] * 3 + [torch.zeros(2)])

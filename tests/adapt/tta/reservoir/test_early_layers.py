@@ -73,6 +73,14 @@ def test_does_not_follow_the_network_that_it_was_copied_from(toy_net, inputs):
     assert all(torch.equal(one, two) for one, two in zip(before, read(inputs[0]), strict=True))
 
 
+def test_a_layer_that_changes_features_in_place_is_not_seen(inputs):
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(inplace=True), nn.Conv2d(4, 2, 1)).double()
+    first, _ = EarlyLayers(net, nn.Module.__call__, layers=2)(inputs[0])
+    assert first.min() < 0
+    assert torch.equal(first, net[0](inputs[0]))
+
+
 def test_refuses_a_network_with_fewer_convolutions(toy_net, inputs):
     with pytest.raises(SpecError, match="Lower its `layers`"):
         EarlyLayers(toy_net(), nn.Module.__call__, layers=3)(inputs[0])

@@ -15,7 +15,6 @@ from adapt.tta.catalog import build_method
 from adapt.tta.method import NotFiniteError
 from adapt.tta.reservoir import reservoir as reservoir_module
 from adapt.tta.reservoir.mutual_information import mutual_information
-from adapt.tta.reservoir.reservoir import _find_highest
 from adapt.tta.settings import (
     CottaSettings,
     EataSettings,
@@ -280,10 +279,41 @@ def test_the_statistics_are_chosen_with_the_parameters_that_the_new_model_starts
             assert torch.equal(logits, net(two_domains[1]))
 
 
-def test_a_diverged_model_is_no_parent():
-    assert _find_highest([math.nan, 0.2, math.nan, 0.4, math.nan]) == 3
-    assert _find_highest([math.nan, math.nan]) == 0
-    assert _find_highest([0.1, 0.3, 0.3]) == 1
+@pytest.mark.parametrize(
+    ("scores", "weight"),
+    [
+        ((0.50, 0.52, 0.90), 1.0),
+        ((0.89, 0.52, 0.90), 0.0),  # within the margin of the highest: the source's are taken
+        ((0.87, 0.885, 0.90), 0.4),
+        ((math.nan, 0.3, 0.9), 1.0),  # what has diverged is never taken
+        ((0.9, math.nan, 0.3), 0.0),
+        ((math.nan, 0.31, 0.3), 0.4),
+        ((math.nan, math.nan, math.nan), 0.0),
+    ],
+)
+def test_the_smallest_weight_near_the_highest_information_is_taken(
+    build_reservoir, two_domains, monkeypatch, scores, weight
+):
+    reservoir = build_reservoir(TENT, batch_weights=(0.0, 0.4, 1.0), initialise="source")
+    reservoir.predict_and_adapt(two_domains[0])
+    given = iter(scores)
+    monkeypatch.setattr(reservoir_module, "mutual_information", lambda logits: next(given))
+    assert reservoir.predict_and_adapt(two_domains[1]).notes["batch_weight"] == weight
+
+
+@pytest.mark.parametrize(
+    ("scores", "parent"), [((math.nan, 0.2), 1), ((0.2, math.nan), 0), ((math.nan, math.nan), 0), ((0.3, 0.3), 0)]
+)
+def test_a_diverged_model_is_no_parent(build_reservoir, two_domains, monkeypatch, scores, parent):
+    reservoir = build_reservoir(TentSettings(optimizer="sgd", lr=1e-9), threshold=1.0)
+    for images in two_domains[:2]:
+        reservoir.predict_and_adapt(images)
+    for place, model in enumerate(reservoir.models):  # so that the models can be told from each other
+        model.values[0].fill_(1.0 + place)
+    given = iter(scores)
+    monkeypatch.setattr(reservoir_module, "mutual_information", lambda logits: next(given))
+    assert reservoir.predict_and_adapt(9 * two_domains[0] - 1.0).notes["is_new"] == 1
+    assert reservoir.models[2].values[0].mean() == pytest.approx(1.0 + parent, abs=1e-3)
 
 
 @pytest.mark.parametrize("weight", [0.4, 1.0])

@@ -33,6 +33,12 @@ def test_equals_a_naive_loop_and_a_constant_channel_is_finite():
     assert expected[1] == pytest.approx(math.log(1e-3))
 
 
+def test_refuses_features_of_a_single_pixel():
+    with pytest.raises(SpecError, match="Lower `stride`"):
+        log_variance(torch.ones(1, 3, 1, 1), eps=1e-3)
+    assert log_variance(torch.ones(1, 3, 1, 2), eps=1.0).tolist() == [0, 0, 0]
+
+
 def test_early_joins_the_layers_and_sees_every_stride_th_pixel(toy_net, inputs):
     net = toy_net()
     settings = StyleExtractorSettings(layers=2, stride=2, eps=1e-6)
