@@ -25,6 +25,10 @@ class LoadedExperiment:
     document: Document
     overrides: tuple[str, ...] = ()
 
+    def locate(self, stage: str, *path: str | int) -> str:
+        """Say where a key of a stage stands, for messages: file, line and the key in full."""
+        return f"{self.document.origin(('stages', stage, *path))}: stages.{'.'.join(map(str, (stage, *path)))}"
+
 
 def list_experiments() -> tuple[str, ...]:
     """Return the names of the experiments that segshift ships, sorted."""

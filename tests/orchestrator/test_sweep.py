@@ -15,6 +15,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -192,8 +193,18 @@ def test_a_killed_sweep_goes_on_to_the_same_result(
     executed, cached = map(int, re.findall(r"(\d+) tasks executed, (\d+) cached", text)[0])
     assert executed + cached == 8
     assert cached >= 2
-    name = BOARD / "leaderboard.json"
-    assert (store / name).read_bytes() == (undisturbed / name).read_bytes()
+    assert read_scores(store) == read_scores(undisturbed)
+
+
+def read_scores(store: Path) -> dict[str, Any]:
+    """Read a leaderboard without what a machine's load moves."""
+    board = json.loads((store / BOARD / "leaderboard.json").read_text())
+    rows = [row for table in board["tables"] for row in table["rows"]]
+    assert rows
+    for row in rows:
+        for column in ("frames/s", "peak memory (GB)", "peak GPU memory (GB)"):
+            row["scores"].pop(column, None)
+    return board
 
 
 def stop(number: signal.Signals, process: subprocess.Popen[str]) -> None:
