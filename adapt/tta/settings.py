@@ -235,6 +235,8 @@ class ReservoirSettings(Settings):
             the highest mutual information on the batch that founds it, or the smallest of those that come within 0.02
             nats of it: (1.0,) always the batch's, (0.0, 1.0) a choice, more of them a blend. It takes
             the place of the base's `batch_norm`.
+        adapt_source: whether the first model, which began as the source, learns from the frames of its cluster, as the
+            paper's does. False is ours: what looks like the source needs no adaptation, and entropy spoils it in time.
     """
 
     name: Literal["reservoir"] = "reservoir"
@@ -247,6 +249,7 @@ class ReservoirSettings(Settings):
     cluster_weight_decay: NonNegativeFloat = 0.01
     initialise: Literal["mutual_information", "source"] = "mutual_information"
     batch_weights: Annotated[tuple[Share, ...], Field(min_length=1)] | None = None
+    adapt_source: bool = True
 
     @model_validator(mode="after")
     def _check_models(self) -> Self:

@@ -7,7 +7,8 @@ Checked against: style vector and cluster sequence of LTS5/ReservoirTTA on close
     and ensemble by naive loops (tests/adapt/tta/reservoir). The rest is from the paper's description alone.
 Deviations: mutual information averages over pixels; without VGG19 weights the segmentor's own first convolutions tell the
     style (`adapt.tta.reservoir.style`); a full-size batch is one as large as any before; a weight that is 1 in floating
-    point means that model alone, with no pass of its own for the ensemble; `batch_weights` and CoTTA as a base are ours.
+    point means that model alone, with no pass of its own for the ensemble; `batch_weights`, `adapt_source` and CoTTA as a
+    base are ours.
 Protocol: the scored prediction is the ensemble's, before the update; then the model of the batch's cluster takes one
     step of the base method. A reset returns to the source as the only model, with base, clustering and buffer.
 """
@@ -121,7 +122,7 @@ class Reservoir(Method[ReservoirSettings]):
         """Predict (B, K, h, w) logits from (B, 3, H, W) images with the ensemble, then adapt one model.
 
         Returns:
-            The base's outcome but for the logits; the notes add `cluster`, `models` (how many there are), `distance` (of
+            The base's outcome but for the logits, or a skipped update (`adapt_source`); the notes add `cluster`, `models` (how many there are), `distance` (of
             the style to the nearest centroid), `is_new` and, with `batch_weights`, the model's `batch_weight`.
 
         Raises:
@@ -134,7 +135,10 @@ class Reservoir(Method[ReservoirSettings]):
             logits = None if _is_alone(assignment) else self._predict_ensemble(models, assignment, images)
             if logits is not None or chosen is not self._active:
                 self._load(chosen)
-            outcome = self.base.predict_and_adapt(images)
+            if assignment.cluster > 0 or self.settings.adapt_source:
+                outcome = self.base.predict_and_adapt(images)
+            else:
+                outcome = Outcome(self.base.predict(images) if logits is None else logits, skipped=1)
         except Exception:
             self._load(self._active)
             raise

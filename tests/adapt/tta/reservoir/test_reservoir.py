@@ -392,3 +392,22 @@ def test_the_base_takes_its_own_supply_and_misses_it_by_name(toy_net, build_rese
     for images in two_domains[1::2]:
         alone.predict_and_adapt(images)
     assert same(reservoir.models[1].values, values(alone))
+
+
+@pytest.mark.parametrize("spread", [1.0, 20.0], ids=["mixed", "apart"])
+def test_a_source_model_that_does_not_adapt_stays_the_source(build_reservoir, toy_net, two_domains, spread):
+    options = {"spread": spread, "initialise": "source", "batch_weights": (1.0,)}
+    adapting, frozen = (build_reservoir(TENT, adapt_source=value, **options) for value in (True, False))
+    start = [value.clone() for value in frozen.models[0].values]
+    outcomes = [frozen.predict_and_adapt(images) for images in two_domains]
+    assert [outcome.notes["cluster"] for outcome in outcomes] == [0, 1] * 3
+    assert [(outcome.updates, outcome.skipped) for outcome in outcomes] == [(0, 1), (1, 0)] * 3
+    assert same(frozen.models[0].values, start)
+    for images in two_domains:
+        adapting.predict_and_adapt(images)
+    assert not same(adapting.models[0].values, start)
+    assert same(frozen.models[1].values, adapting.models[1].values)
+    if spread > 1:
+        net = toy_net().eval()
+        with torch.no_grad():
+            assert torch.equal(outcomes[4].logits, net(two_domains[4]))
