@@ -106,7 +106,20 @@ def predict_classes(
     Raises:
         TaskError: As `predict_logits`.
     """
-    return predict_logits(model, image, resize).argmax(dim=0).to(torch.uint8).cpu().numpy()
+    return choose_classes(predict_logits(model, image, resize), dim=0).to(torch.uint8).cpu().numpy()
+
+
+def choose_classes(logits: Tensor, dim: int = 1) -> Tensor:
+    """Return the class with the highest logit, the first of equals: `argmax`, which takes five times as long on a CPU.
+
+    Args:
+        logits: (N, K, H, W), or any shape with the classes in dimension `dim`.
+        dim: Of the classes.
+
+    Returns:
+        int64, of the same shape without that dimension.
+    """
+    return logits.max(dim=dim).indices
 
 
 def forward_logits(model: nn.Module, batch: Tensor) -> Tensor:

@@ -27,6 +27,7 @@ from torch.nn.functional import cross_entropy
 from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
 
 from adapt.errors import SpecError
+from adapt.inference import choose_classes
 from adapt.tta.batch_norm import follow_statistics
 from adapt.tta.method import Method, NotFiniteError, Outcome, check_finite_loss
 from adapt.tta.parameters import build_optimizer, freeze
@@ -79,7 +80,7 @@ class AuxAdapt(Method[AuxAdaptSettings]):
         kept = {name: buffer.clone() for name, buffer in self._collect_buffers().items()}
         with follow_statistics(self.auxiliary) if self.settings.update_bn else nullcontext():
             auxiliary, fused = self._predict_both(images)
-        loss = cross_entropy(fused if self.settings.loss_on == "fused" else auxiliary, fused.detach().argmax(dim=1))
+        loss = cross_entropy(fused if self.settings.loss_on == "fused" else auxiliary, choose_classes(fused.detach()))
         try:
             value = check_finite_loss(loss)
         except NotFiniteError:

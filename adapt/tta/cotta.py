@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from adapt.errors import SpecError
+from adapt.inference import choose_classes
 from adapt.tta.batch_norm import use_batch_statistics
 from adapt.tta.method import Method, Outcome, check_finite_loss
 from adapt.tta.parameters import build_optimizer, freeze
@@ -92,7 +93,7 @@ class Cotta(Method[CottaSettings]):
         log_probability, notes = self._decide(images)
         logits = resize_bilinearly(self.forward(self.model, images), images.shape[-2:])
         if self.settings.label == "hard":
-            loss = cross_entropy(logits, log_probability.argmax(dim=1))
+            loss = cross_entropy(logits, choose_classes(log_probability))
         else:
             loss = cross_entropy(logits, log_probability.exp())
         value = check_finite_loss(loss)

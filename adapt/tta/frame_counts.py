@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from adapt.errors import TaskError
+from adapt.inference import choose_classes
 from adapt.scores.calibration import BINS
 from adapt.scores.confusion import IGNORE
 
@@ -62,7 +63,7 @@ def count_frame(logits: Tensor, label: NDArray[np.uint8], num_classes: int) -> F
     is_finite = scores.sum().isfinite()  # a third of the cost of looking at each
     if tuple(scores.shape[-2:]) != label.shape:
         scores = interpolate(scores, size=label.shape, mode="bilinear", align_corners=False)
-    prediction = scores[0].argmax(dim=0)  # (H, W)
+    prediction = choose_classes(scores[0], dim=0)  # (H, W)
     confidence = scores[0].softmax(dim=0).gather(0, prediction[None]).double().nan_to_num(0.0)
     edges = torch.arange(1, BINS, dtype=torch.float64, device=logits.device) / BINS
     bins = torch.bucketize(confidence, edges)  # (1, H, W); each bin is closed above

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from adapt.inference import choose_classes
 from adapt.tta.method import Method, Outcome, check_finite_loss
 from adapt.tta.parameters import build_optimizer, collect_norm_parameters, freeze_but_norms
 from adapt.tta.settings import PseudoLabelSettings
@@ -66,4 +67,4 @@ def cross_entropy_to_argmax(logits: Tensor) -> Tensor:
     Returns:
         A scalar in [0, ln K], in nats.
     """
-    return cross_entropy(logits, logits.detach().argmax(dim=1))
+    return cross_entropy(logits, choose_classes(logits.detach()))

@@ -16,7 +16,15 @@ from torch import Tensor, nn
 from adapt.data.layout import Frame
 from adapt.data.settings import DatasetSettings
 from adapt.errors import TaskError
-from adapt.inference import find_size_divisor, forward_logits, predict_classes, predict_logits, renormalise, to_tensor
+from adapt.inference import (
+    choose_classes,
+    find_size_divisor,
+    forward_logits,
+    predict_classes,
+    predict_logits,
+    renormalise,
+    to_tensor,
+)
 from adapt.model import ModelSettings
 from adapt.openmmlab import SegDataPreProcessor, SegDataSample, pseudo_collate
 from adapt.openmmlab.checkpoint import load_weights
@@ -194,3 +202,11 @@ def test_published_cgnet_scores_on_camvid() -> None:
     miou = np.mean(hits / (confusion.sum(0) + confusion.sum(1) - hits))
     # An independent run on every sixth test frame gave 67.8 percent.
     assert miou == pytest.approx(0.678, abs=0.001)
+
+
+def test_classes_are_those_of_argmax_the_first_of_equals():
+    logits = torch.randint(0, 3, (2, 5, 7, 9)).float()
+    logits[0, :, 0, 0] = 1.0
+    assert torch.equal(choose_classes(logits), logits.argmax(dim=1))
+    assert torch.equal(choose_classes(logits[1], dim=0), logits[1].argmax(dim=0))
+    assert choose_classes(logits)[0, 0, 0] == 0

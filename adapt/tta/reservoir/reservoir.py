@@ -122,8 +122,9 @@ class Reservoir(Method[ReservoirSettings]):
         """Predict (B, K, h, w) logits from (B, 3, H, W) images with the ensemble, then adapt one model.
 
         Returns:
-            The base's outcome but for the logits, or a skipped update (`adapt_source`); the notes add `cluster`, `models` (how many there are), `distance` (of
-            the style to the nearest centroid), `is_new` and, with `batch_weights`, the model's `batch_weight`.
+            The base's outcome but for the logits, or a skipped update (`adapt_source`); the notes add `cluster`, `models`
+            (how many there are), `distance` (of the style to the nearest centroid), `is_new` and, with `batch_weights`, the
+            model's `batch_weight`.
 
         Raises:
             NotFiniteError: if the style or the base's loss is not finite; no model, centroid or buffer is then changed.
