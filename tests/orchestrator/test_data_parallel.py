@@ -86,8 +86,9 @@ def run_on_stub_worker(assignment: Assignment, store: Store, tracker: Any) -> tu
         data_parallel._work = real
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def session() -> Iterator[ClusterSession]:
+    """A Ray of its own for each test: what an interrupted sweep holds is free only when Ray sees that its driver has ended."""
     from ray import cloudpickle
 
     cloudpickle.register_pickle_by_value(sys.modules[__name__])
