@@ -18,6 +18,7 @@ from orchestrator.leaderboard.columns import NUMBERS
 from orchestrator.leaderboard.row import Row, Score
 
 MOST_COLUMNS = 6  # of scores beside each other in a terminal
+ENTRY_WIDTH = 24  # an entry's name has this much room at least, and wraps beyond
 MINIATURE_NOTICE = (
     "MINIATURE DATA: procedural scenes. These numbers compare methods on a toy, never with published ones."
 )
@@ -131,19 +132,19 @@ def print_board(board: Board, console: Console) -> None:
     if board.miniature:
         console.print(Text(MINIATURE_NOTICE, style="bold yellow"))
     for table in board.tables:
-        console.print(_to_rich(table))
+        console.print(_to_rich(table, console))
         for note in list_notes(table):
             console.print(Text(f"  {note}", style="dim"))
 
 
-def _to_rich(table: Table) -> RichTable:
+def _to_rich(table: Table, console: Console) -> RichTable:
     """Lay a table out for a terminal: entries as rows, or as columns where there are more scores than entries fit beside.
 
-    Where there are many of both, the first scores are shown.
+    Where there are many of both, as many scores are shown as the terminal has room for beside the entries' names.
     """
     scores = [column for column in table.columns if column not in table.details]  # the files have them all
-    shown = RichTable(title=table.title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1))
     if len(scores) > MOST_COLUMNS and len(table.rows) <= MOST_COLUMNS:
+        shown = _open_table(table)
         shown.add_column("", no_wrap=True)
         for row in table.rows:
             shown.add_column(f"{row.rank or '–'}  {row.entry}", justify="right", overflow="fold")
@@ -151,19 +152,35 @@ def _to_rich(table: Table) -> RichTable:
             cells = [show_score(row.scores.get(score), score) for row in table.rows]
             shown.add_row(score, *cells, style="bold" if score == scores[0] else "")
         return shown
-    if len(scores) > MOST_COLUMNS:
-        shown.caption = f"and {len(scores) - MOST_COLUMNS} more scores in the files"
+    endless = console.options.update(max_width=10_000)  # rich says of no table that it is wider than its console
+    for count in range(min(len(scores), MOST_COLUMNS), 1, -1):
+        shown = _list_rows(table, scores, count)
+        if console.measure(shown, options=endless).minimum <= console.width:
+            return shown
+    return _list_rows(table, scores, 1)
+
+
+def _list_rows(table: Table, scores: list[str], count: int) -> RichTable:
+    """Lay a table out with an entry a row and its first scores."""
+    shown = _open_table(table)
+    if count < len(scores):
+        more = len(scores) - count
+        shown.caption = f"and {more} more {'score' if more == 1 else 'scores'} in the files"
         shown.caption_justify = "left"
-        scores = scores[:MOST_COLUMNS]
-    shown.add_column("#", justify="right")
-    shown.add_column("entry", overflow="fold", min_width=12)
-    shown.add_column("seeds", justify="right")
-    for score in scores:
+    shown.add_column("#", justify="right", no_wrap=True)
+    longest = max((len(row.entry) for row in table.rows), default=0)
+    shown.add_column("entry", overflow="fold", min_width=min(longest, ENTRY_WIDTH))
+    shown.add_column("seeds", justify="right", no_wrap=True)
+    for score in scores[:count]:
         shown.add_column(score, justify="right", style="bold" if score == scores[0] else "", no_wrap=True)
     for row in table.rows:
-        cells = [show_score(row.scores.get(score), score) for score in scores]
+        cells = [show_score(row.scores.get(score), score) for score in scores[:count]]
         shown.add_row(str(row.rank or "–"), row.entry, show_seeds(row), *cells)
     return shown
+
+
+def _open_table(table: Table) -> RichTable:
+    return RichTable(title=table.title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1))
 
 
 def show_seeds(row: Row) -> str:

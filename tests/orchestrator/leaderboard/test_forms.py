@@ -153,6 +153,24 @@ def test_a_terminal_that_is_too_narrow_for_all_scores_says_so() -> None:
     assert "domain8" in to_markdown(made)
 
 
+@pytest.mark.parametrize(("width", "count"), [(120, 6), (80, 3), (60, 1)])
+def test_names_have_room_in_a_terminal_of_any_width(width: int, count: int) -> None:
+    names = ("mean mIoU", *(f"domain{i}" for i in range(5)))
+    scores = {name: Score(0.512, 0.034, (0.5,)) for name in names}
+    method = "daformer_on_everything_there_is"
+    rows = tuple(build_row(i, f"{method}{i}", None, scores=scores) for i in range(9))
+    made = Board("b", "full", "t", False, (Table("t", {}, names, (), rows),))
+    console = Console(record=True, width=width, file=io.StringIO())
+    print_board(made, console)
+    shown = console.export_text()
+    assert [name in shown for name in names] == [index < count for index in range(6)]
+    assert method[:12] in shown
+    assert shown.count("51.2 ± 3.4") == 9 * count
+    assert max(map(len, shown.splitlines())) <= width
+    more = {6: None, 1: "and 5 more scores"}.get(count, f"and {6 - count} more scores")
+    assert more is None or more in shown
+
+
 @pytest.mark.parametrize(
     ("column", "shown"), [("frames/s", "0.50 ± 0.25"), ("updates", "0 ± 0"), ("models", "0.5 ± 0.2")]
 )
