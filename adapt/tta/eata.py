@@ -19,36 +19,27 @@ import torch
 from torch import Tensor, nn
 
 from adapt.errors import SpecError
-from adapt.tta.method import Method, Outcome, check_finite_loss
-from adapt.tta.parameters import build_optimizer, collect_norm_parameters, freeze_but_norms
+from adapt.tta.method import Outcome, check_finite_loss
+from adapt.tta.norm_method import NormMethod
 from adapt.tta.reliability import select_reliable_and_new
 from adapt.tta.settings import EataSettings
 
 
-class Eata(Method[EataSettings]):
+class Eata(NormMethod[EataSettings]):
     """Predicts with batch statistics and takes one step down the weighted entropy and the distance from the source."""
 
-    updates = "weight and bias of BatchNorm, LayerNorm, GroupNorm and InstanceNorm"
-    optimizer: torch.optim.Optimizer
-
-    def collect_parameters(self) -> dict[str, nn.Parameter]:
-        """Name the affine parameters of the normalisation layers."""
-        return collect_norm_parameters(self.model)
-
     def configure(self) -> None:
-        """Freeze all but the affine parameters, choose the statistics of BatchNorm, and remember where it starts.
+        """Prepare as `NormMethod` does, and remember where the parameters start and how much each matters.
 
         Raises:
             SpecError: if the model has no normalisation layer with affine parameters, or there is no Fisher information
                 for one of them.
         """
-        settings = self.settings
-        self.batch_norm = settings.batch_norm
-        self.unit = settings.unit
-        parameters = freeze_but_norms(self.model, settings.batch_norm)
+        super().configure()
+        self.unit = self.settings.unit
+        parameters = self.collect_parameters()
         self._fisher = _require_fisher(self.supplies.fisher, parameters)
         self._anchor = {name: parameter.detach().clone() for name, parameter in parameters.items()}
-        self.optimizer = build_optimizer(settings.optimizer, parameters.values(), settings.lr, settings.momentum)
         self._average: Tensor | None = None
 
     def predict_and_adapt(self, images: Tensor) -> Outcome:

@@ -12,36 +12,17 @@ Protocol: the scored prediction is that of the pass whose loss is minimised, so 
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from adapt.inference import choose_classes
-from adapt.tta.method import Method, Outcome, check_finite_loss
-from adapt.tta.parameters import build_optimizer, collect_norm_parameters, freeze_but_norms
+from adapt.tta.method import Outcome, check_finite_loss
+from adapt.tta.norm_method import NormMethod
 from adapt.tta.settings import PseudoLabelSettings
 
 
-class PseudoLabel(Method[PseudoLabelSettings]):
+class PseudoLabel(NormMethod[PseudoLabelSettings]):
     """Predicts with batch statistics and takes one step down the cross-entropy to the own argmax."""
-
-    updates = "weight and bias of BatchNorm, LayerNorm, GroupNorm and InstanceNorm"
-    optimizer: torch.optim.Optimizer
-
-    def collect_parameters(self) -> dict[str, nn.Parameter]:
-        """Name the affine parameters of the normalisation layers."""
-        return collect_norm_parameters(self.model)
-
-    def configure(self) -> None:
-        """Freeze all but the affine parameters, choose the statistics of BatchNorm and build the optimiser.
-
-        Raises:
-            SpecError: if the model has no normalisation layer with affine parameters.
-        """
-        settings = self.settings
-        self.batch_norm = settings.batch_norm
-        parameters = freeze_but_norms(self.model, settings.batch_norm)
-        self.optimizer = build_optimizer(settings.optimizer, parameters.values(), settings.lr, settings.momentum)
 
     def predict_and_adapt(self, images: Tensor) -> Outcome:
         """Predict (B, K, h, w) logits from (B, 3, H, W) images, then take one step towards their argmax.

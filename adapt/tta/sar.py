@@ -23,33 +23,23 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from adapt.tta.method import Method, Outcome, check_finite_loss
-from adapt.tta.parameters import build_optimizer, collect_norm_parameters, freeze_but_norms
+from adapt.tta.method import Outcome, check_finite_loss
+from adapt.tta.norm_method import NormMethod
 from adapt.tta.reliability import find_reliable, mean_over, unit_entropy
 from adapt.tta.settings import SarSettings
 
 
-class Sar(Method[SarSettings]):
+class Sar(NormMethod[SarSettings]):
     """Predicts with batch statistics and steps down the entropy that its worst neighbour has on what the filter keeps."""
 
-    updates = "weight and bias of BatchNorm, LayerNorm, GroupNorm and InstanceNorm"
-    optimizer: torch.optim.Optimizer
-
-    def collect_parameters(self) -> dict[str, nn.Parameter]:
-        """Name the affine parameters of the normalisation layers."""
-        return collect_norm_parameters(self.model)
-
     def configure(self) -> None:
-        """Freeze all but the affine parameters, choose the statistics of BatchNorm and build the optimiser.
+        """Prepare as `NormMethod` does, with no moving average yet.
 
         Raises:
             SpecError: if the model has no normalisation layer with affine parameters.
         """
-        settings = self.settings
-        self.batch_norm = settings.batch_norm
-        self.unit = settings.unit
-        parameters = freeze_but_norms(self.model, settings.batch_norm)
-        self.optimizer = build_optimizer(settings.optimizer, parameters.values(), settings.lr, settings.momentum)
+        super().configure()
+        self.unit = self.settings.unit
         self._average: float | None = None
 
     def predict_and_adapt(self, images: Tensor) -> Outcome:

@@ -60,7 +60,7 @@ class BnTrainSettings(Settings):
     name: Literal["bn_train"] = "bn_train"
 
 
-class _OptimizedSettings(Settings):
+class OptimizedSettings(Settings):
     """What every method with an optimiser may be told.
 
     Attributes:
@@ -76,19 +76,19 @@ class _OptimizedSettings(Settings):
     batch_norm: Literal["batch", "source"] = "batch"
 
 
-class TentSettings(_OptimizedSettings):
+class TentSettings(OptimizedSettings):
     """Entropy minimisation over the affine parameters of the normalisation layers."""
 
     name: Literal["tent"] = "tent"
 
 
-class PseudoLabelSettings(_OptimizedSettings):
+class PseudoLabelSettings(OptimizedSettings):
     """Cross-entropy to the own argmax: `Tent` of published Cityscapes -> ACDC tables."""
 
     name: Literal["pseudo_label"] = "pseudo_label"
 
 
-class EtaSettings(_OptimizedSettings):
+class EtaSettings(OptimizedSettings):
     """Entropy minimisation on reliable and diverse predictions only (EATA without its anchor).
 
     Attributes:
@@ -118,7 +118,7 @@ class EataSettings(EtaSettings):
     fisher_weight: NonNegativeFloat = 2000.0
 
 
-class SarSettings(_OptimizedSettings):
+class SarSettings(OptimizedSettings):
     """Sharpness-aware entropy minimisation on reliable predictions, with a reset on collapse.
 
     Attributes:
@@ -139,7 +139,7 @@ class SarSettings(_OptimizedSettings):
     reset_below: NonNegativeFloat = 0.2
 
 
-class CottaSettings(_OptimizedSettings):
+class CottaSettings(OptimizedSettings):
     """A student that learns from the averaged views of its own moving average, and forgets a little at random.
 
     Attributes:
@@ -169,7 +169,7 @@ class CottaSettings(_OptimizedSettings):
     views_at_once: Literal[1, 2] = 2
 
 
-class MemoSettings(_OptimizedSettings):
+class MemoSettings(OptimizedSettings):
     """One step on the entropy of the mean prediction over views of the frame, then the prediction, then a reset.
 
     Attributes:
@@ -186,7 +186,7 @@ class MemoSettings(_OptimizedSettings):
     strength: Share = 0.2
 
 
-class AuxAdaptSettings(_OptimizedSettings):
+class AuxAdaptSettings(OptimizedSettings):
     """A small network beside the frozen one learns from their joint decision. The defaults are ours.
 
     Attributes:
