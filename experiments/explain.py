@@ -92,9 +92,8 @@ def _sentence(shape: Any, detail: Any, document: Document, at: KeyPath) -> str:
     if detail["type"] == "too_short":
         context = detail["ctx"]
         return f"{origin}: {key}: at least {context['min_length']} item(s) wanted, got {context['actual_length']}."
-    if detail["type"] == "model_attributes_type" and isinstance(
-        detail["input"], str
-    ):  # `name` tells them apart everywhere
+    if detail["type"] == "model_attributes_type" and isinstance(detail["input"], str):
+        # Settings of several kinds are told apart by `name` everywhere.
         return f"{origin}: {key}: a mapping is wanted here: write {{name: {detail['input']}}}."
     message = _KINDS.get(detail["type"]) or detail["msg"].removeprefix("Value error, ").removesuffix(".")
     got = detail.get("input")

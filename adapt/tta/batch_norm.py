@@ -64,7 +64,6 @@ def use_source_statistics(model: nn.Module) -> None:
     """Undo `use_batch_statistics`: every BatchNorm layer is in eval mode and normalises by its buffers."""
     for layer in list_batch_norms(model):
         layer.eval()
-        layer.track_running_stats = layer.running_mean is not None
         layer.__dict__.pop("forward", None)
         layer.__dict__.pop("_blend", None)
 
@@ -114,8 +113,9 @@ def _normalise_by_blend(layer: BatchNorm, images: Tensor) -> Tensor:
     batch_mean = images.mean(dim=axes)
     # torch.var_mean takes several times as long on a CPU.
     batch_variance = (images - batch_mean.view(shape)).square().sum(dim=axes) / (count - int(unbiased))
-    mean = (1 - weight) * mean + weight * batch_mean
-    variance = (1 - weight) * variance + weight * batch_variance
+    # At weight 1 the source's are not read: they may be no numbers.
+    mean = batch_mean if weight == 1.0 else (1 - weight) * mean + weight * batch_mean
+    variance = batch_variance if weight == 1.0 else (1 - weight) * variance + weight * batch_variance
     if not torch.is_grad_enabled():
         return batch_norm(images, mean, variance, *affine, False, 0.0, layer.eps)
     scale = torch.rsqrt(variance + layer.eps)  # torch's own has no gradient for the statistics

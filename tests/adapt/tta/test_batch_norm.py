@@ -172,3 +172,15 @@ def test_a_single_value_per_channel_leaves_the_running_statistics():
     torch.testing.assert_close(net[1].running_mean, 0.1 * (images.mean(dim=(0, 2, 3)) + 0.5))
     assert not net[1].training
     assert len(net[1]._forward_pre_hooks) == 0
+
+
+def test_the_batchs_statistics_alone_do_not_read_the_sources():
+    norm = nn.BatchNorm2d(3).double()
+    images = torch.randn(2, 3, 4, 5, dtype=torch.float64)
+    expected = norm.train()(images).detach()
+    norm.running_mean.fill_(float("nan"))
+    norm.running_var.fill_(float("inf"))
+    use_batch_statistics(norm)
+    assert torch.allclose(norm(images), expected, rtol=0, atol=1e-12)
+    with torch.no_grad():
+        assert torch.allclose(norm(images), expected, rtol=0, atol=1e-12)
