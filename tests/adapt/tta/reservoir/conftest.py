@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
+import torch
 from torch import Tensor, nn
 
 from adapt.tta.catalog import build_method
@@ -42,6 +43,14 @@ def build_reservoir(toy_net: Callable[..., nn.Module], inputs: list[Tensor]) -> 
 def two_domains(inputs: list[Tensor]) -> list[Tensor]:
     """Six frames of two domains in turn: the inputs, and the same three times as strong (2 ln 3 = 2.2 apart)."""
     return [frame for images in inputs for frame in (images, 3 * images + 0.5)]
+
+
+def same(first: Sequence[Tensor], second: Sequence[Tensor]) -> bool:
+    return len(first) == len(second) and all(torch.equal(one, two) for one, two in zip(first, second, strict=True))
+
+
+def values(method: Any) -> list[Tensor]:
+    return [tensor.detach().clone() for tensor in method.collect_tensors().values()]
 
 
 def copy_state(module: nn.Module) -> dict[str, Tensor]:
