@@ -134,13 +134,19 @@ def forward_logits(model: nn.Module, batch: Tensor) -> Tensor:
     """
     network: Any = model
     height, width = batch.shape[-2:]
-    divisor = find_size_divisor(model)
-    padded = F.pad(batch, (0, -width % divisor, 0, -height % divisor))  # right and bottom, with the mean colour
+    padded = pad_to_fit(model, batch)
     size = tuple(padded.shape[-2:])
     meta = {"ori_shape": size, "img_shape": size, "pad_shape": size, "padding_size": [0, 0, 0, 0]}
     with _prediction_branch(model):
         logits = network.encode_decode(padded, [dict(meta) for _ in range(len(padded))])
     return _resize(logits, size)[..., :height, :width]
+
+
+def pad_to_fit(model: nn.Module, batch: Tensor) -> Tensor:
+    """Pad (N, 3, H, W) images right and below, with the mean colour, to sides that the network takes."""
+    height, width = batch.shape[-2:]
+    divisor = find_size_divisor(model)
+    return F.pad(batch, (0, -width % divisor, 0, -height % divisor))
 
 
 def find_size_divisor(model: nn.Module) -> int:

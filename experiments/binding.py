@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 from adapt.data.catalog import describe_dataset
@@ -73,7 +73,8 @@ class Binding:
             for name, key in _list_datasets(settings).items()
         }
         if isinstance(settings, TrainStage | UdaStage) and settings.training.augment.crop is not None:
-            self._check_crop(stage, datasets, settings.training.augment.crop)
+            trained = [settings.dataset] if isinstance(settings, TrainStage) else list(datasets)
+            self._check_crop(stage, trained, settings.training.augment.crop)
         return datasets
 
     def bind_model(self, stage: str, settings: StageSettings) -> BoundModel | None:
@@ -181,8 +182,8 @@ class Binding:
         except SpecError as error:
             raise SpecError(f"{self._loaded.document.origin(('datasets', name))}: datasets.{name}: {error}") from error
 
-    def _check_crop(self, stage: str, datasets: Mapping[str, BoundDataset], crop: Size) -> None:
-        for name in datasets:
+    def _check_crop(self, stage: str, names: Iterable[str], crop: Size) -> None:
+        for name in names:
             try:
                 self._facts.require_crop_fits(name, crop)
             except SpecError as error:
@@ -199,6 +200,8 @@ def _list_datasets(settings: StageSettings) -> dict[str, KeyPath]:
         for index, domain in enumerate(find_stream(settings).domains):
             found.setdefault(domain.dataset, (*at, "domains", index, "dataset"))
         return found
+    if isinstance(settings, TrainStage) and settings.validation is not None:
+        return {settings.dataset: ("dataset",), settings.validation.dataset: ("validation", "dataset")}
     if isinstance(settings, TrainStage | EvaluateStage | BenchmarkStage | StylesStage | FisherStage):
         return {settings.dataset: ("dataset",)}
     return {}

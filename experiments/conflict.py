@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from adapt.correction.settings import CoTeachingSettings
+from adapt.errors import SpecError
 from adapt.model import ModelSettings
+from adapt.noise.class_names import list_named
 from adapt.uda.settings import SUPERVISED_METHODS, FeatureDistanceSettings, SelfTrainingSettings
 from experiments.schema import TrainStage, UdaStage
 
@@ -34,13 +37,13 @@ def find_supervised_method(raw: Mapping[str, Any]) -> Conflict | None:
     return Conflict(("method",), text)
 
 
-def list_conflicts(stage: TrainStage | UdaStage, model: ModelSettings, class_count: int) -> Iterator[Conflict]:
+def list_conflicts(stage: TrainStage | UdaStage, model: ModelSettings, classes: Sequence[str]) -> Iterator[Conflict]:
     """Go through the conflicts of a training stage.
 
     Args:
         stage: The validated stage.
         model: What it starts from.
-        class_count: How many classes its network tells apart.
+        classes: What its network tells apart.
 
     Yields:
         Each conflict; none where the stage can run.
@@ -57,6 +60,7 @@ def list_conflicts(stage: TrainStage | UdaStage, model: ModelSettings, class_cou
             ("resources", "gpus"),
             f"{training.workers} workers need whole GPUs each, got {gpus:g} for each. Write `gpus: 1`, or `workers: 1`.",
         )
+    yield from _list_noise(stage, model, classes)
     if isinstance(stage, UdaStage):
         if training.augment.crop is None:
             yield Conflict(
@@ -65,7 +69,49 @@ def list_conflicts(stage: TrainStage | UdaStage, model: ModelSettings, class_cou
                 "such as [512, 512], got null.",
             )
         elif isinstance(stage.method, SelfTrainingSettings):
-            yield from _list_self_training(stage.method, training.augment.crop, model, class_count)
+            yield from _list_self_training(stage.method, training.augment.crop, model, len(classes))
+
+
+def _list_noise(stage: TrainStage | UdaStage, model: ModelSettings, classes: Sequence[str]) -> Iterator[Conflict]:
+    training, correction = stage.training, stage.correction
+    if stage.noise is not None:
+        try:
+            list_named(stage.noise, classes)
+        except SpecError as error:
+            yield Conflict(("noise",), str(error))
+    uses_learner = getattr(stage, "loss", None) or getattr(stage, "validation", None) or stage.noise or correction
+    if uses_learner and training.workers > 1:
+        yield Conflict(
+            ("training", "workers"),
+            f"noise, loss, correction and validation are for a training of one worker, got {training.workers}. Write "
+            "`workers: 1`, and raise `accumulate` for larger batches.",
+        )
+    if isinstance(correction, CoTeachingSettings) and model.weights is not None and model.weights_of == "network":
+        yield Conflict(
+            ("correction",),
+            "co-teaching needs two networks that start apart, but the model's weights are of a whole network: both would choose "
+            "alike. Start from a backbone's weights (`weights_of: backbone`) or from none.",
+        )
+    rule = getattr(correction, "rule", None)
+    if rule is not None and rule.background is not None and rule.background not in classes:
+        yield Conflict(
+            ("correction", "rule", "background"),
+            f"'{rule.background}' is no class of the data. Known: {', '.join(classes)}. Write `null` where there is none.",
+        )
+    if isinstance(stage, UdaStage) and stage.correction is not None and stage.correction.consistency is not None:
+        yield Conflict(
+            ("correction", "consistency"),
+            "the loss over several scales is for `train`: an adaptation has losses of its own. Write `consistency: null`.",
+        )
+    curve = getattr(correction, "curve", None)
+    if curve is not None and curve.point_iterations is not None:
+        needed = curve.min_points * curve.point_iterations
+        if training.iterations < needed:
+            yield Conflict(
+                ("correction", "curve", "point_iterations"),
+                f"{curve.min_points} points of {curve.point_iterations} iterations are needed before a class can trigger, but "
+                f"the training has {training.iterations} iterations. Lower `point_iterations`, or train longer.",
+            )
 
 
 def _list_self_training(

@@ -215,7 +215,7 @@ class Expansion:
         if isinstance(settings, AdaptingStage) and "fisher" in inputs:
             self._refuse(stage, find_other_batch_norm(settings, inputs["fisher"]))
         if isinstance(settings, TrainStage | UdaStage) and model is not None:
-            for conflict in list_conflicts(settings, model.settings, len(classes)):
+            for conflict in list_conflicts(settings, model.settings, classes):
                 self._refuse(stage, conflict)
         axes = used.union(*(task.point for task in inputs.values()))
         return Task(

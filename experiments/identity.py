@@ -6,6 +6,7 @@ import functools
 from collections.abc import Mapping
 from typing import Any
 
+from adapt.noise.settings import VERSION as NOISE_VERSION
 from adapt.training.settings import PRACTICAL_SETTINGS, TrainSettings
 from adapt.tta.stream_settings import StreamSettings
 from corruptions.protocol import protocol
@@ -23,6 +24,7 @@ from experiments.schema import (
 from experiments.task import BoundDataset, BoundModel
 
 STREAM_BACKEND = "quick"  # the protocol whose backend corrupts the domains of a stream
+_LATER_PARTS = ("noise", "loss", "correction", "validation")  # of a training stage
 _LATER_SETTINGS = ("accumulate", "workers", "precision", "compile", "channels_last")  # of training: younger than keys
 
 
@@ -51,6 +53,13 @@ def identify(
     identity = settings.model_dump(mode="json", exclude=named)
     if isinstance(settings, TrainStage | UdaStage):
         identity["training"] = _identify_training(settings.training)
+        for name in _LATER_PARTS:
+            if identity.get(name, 0) is None:  # changes nothing, and keys are older than it
+                del identity[name]
+        if settings.noise is not None:
+            identity["noise_version"] = NOISE_VERSION
+        if identity.get("validation"):
+            del identity["validation"]["dataset"]  # bound like the others
     if isinstance(settings, StylesStage):
         identity["extractor"]["weights"] = extractor_sha256
     bound = {name: [d.settings.model_dump(mode="json"), d.fingerprint] for name, d in datasets.items()}

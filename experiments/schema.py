@@ -11,9 +11,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from adapt.correction.settings import CorrectionSettings, LossSettings, RelabellingSettings
 from adapt.data.miniature.settings import MiniatureSettings
 from adapt.data.settings import AnyDatasetSettings
 from adapt.model import ModelSettings
+from adapt.noise.settings import NoiseSettings
 from adapt.settings import Settings
 from adapt.training.settings import TrainSettings
 from adapt.tta.reservoir.settings import StyleExtractorSettings
@@ -71,18 +73,48 @@ class StageSettings(Settings):
     resources: ResourceSettings = ResourceSettings()
 
 
+class ValidationSettings(Settings):
+    """A data set that a network is scored on while it trains; nothing is chosen by it.
+
+    Attributes:
+        dataset: its name; labelled, of the same classes.
+        interval: iterations between two looks; the last iteration is always looked at.
+        limit: its first so many frames; all by default.
+    """
+
+    dataset: str
+    interval: int = Field(gt=0)
+    limit: int | None = Field(None, gt=0)
+
+
 class TrainStage(StageSettings):
-    """Supervised training of a model on one labelled data set."""
+    """Supervised training of a model on one labelled data set.
+
+    Attributes:
+        noise: made on purpose in the labels that are learnt; the files stay as they are.
+        loss: takes the place of the one that the model's heads are configured with.
+        correction: what is done about wrong labels.
+        validation: scores the network while it trains, for the best and the last mIoU.
+    """
 
     kind: Literal["train"]
     model: str
     dataset: str
     seed: int = Field(0, ge=0)
     training: TrainSettings
+    noise: NoiseSettings | None = None
+    loss: LossSettings | None = None
+    correction: CorrectionSettings | None = None
+    validation: ValidationSettings | None = None
 
 
 class UdaStage(StageSettings):
-    """Unsupervised domain adaptation from a labelled source to an unlabelled target."""
+    """Unsupervised domain adaptation from a labelled source to an unlabelled target.
+
+    Attributes:
+        noise: made on purpose in the source's labels; the files stay as they are.
+        correction: what is done about wrong labels of the source.
+    """
 
     kind: Literal["uda"]
     model: str
@@ -91,6 +123,8 @@ class UdaStage(StageSettings):
     seed: int = Field(0, ge=0)
     training: TrainSettings
     method: UdaSettings = DaformerSettings()
+    noise: NoiseSettings | None = None
+    correction: RelabellingSettings | None = None
 
     @model_validator(mode="before")
     @classmethod

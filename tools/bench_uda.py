@@ -28,11 +28,11 @@ from adapt.openmmlab import PixelData, SegDataSample
 from adapt.openmmlab.model import build_model, resolve_config
 from adapt.training.batch import Batch
 from adapt.training.optimizer import build_optimizer
+from adapt.training.predictions import compute_supervised_loss, predict_labels_from, run_network
 from adapt.training.preparation import prepare_network
 from adapt.training.settings import AugmentSettings, TrainSettings
 from adapt.training.step import StepWrapper
 from adapt.uda.feature_distance import compute_feature_distance, make_thing_mask
-from adapt.uda.predictions import compute_supervised_loss, predict_labels_from, run_network
 from adapt.uda.self_training import SelfTraining
 from adapt.uda.settings import DaformerSettings, FeatureDistanceSettings, RareClassSettings
 from adapt.uda.train import train_uda

@@ -46,7 +46,8 @@ def augment(
 
     Args:
         image: (H, W, 3) uint8.
-        label: (H, W) uint8 train ids with 255 ignored, or None; without a label `cat_max_ratio` has no effect.
+        label: (H, W) uint8 train ids with 255 ignored, or None; without a label `cat_max_ratio` has no effect. Of
+            (H, W, C) the first channel has.
         settings: Crop size, flip probability, class share.
         generator: Source of every draw.
 
@@ -54,7 +55,8 @@ def augment(
         The (h, w, 3) image and the (h, w) label; smaller than the crop only where the image is (padding is the
         preprocessor's: 0 after normalisation, 255).
     """
-    view = draw_view(image, label, settings, generator)
+    steering = label if label is None or label.ndim == 2 else label[..., 0]
+    view = draw_view(image, steering, settings, generator)
     return view.cut(image), None if label is None else view.cut(label)
 
 

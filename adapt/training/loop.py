@@ -25,6 +25,7 @@ class PositionLoop(BaseLoop):
         # The Runner writes these two when it resumes.
         self._iter = 0
         self._epoch = 0
+        self._is_stale = False
 
     @property
     def iter(self) -> int:
@@ -40,15 +41,29 @@ class PositionLoop(BaseLoop):
         """Train from the current iteration to the last."""
         self.runner.call_hook("before_train")
         self.runner.call_hook("before_train_epoch")
-        sampler = self.dataloader.sampler
-        sampler.start = self._iter * sampler.batch_size * sampler.workers * self.runner.optim_wrapper.parts
-        batches = iter(self.dataloader)
+        batches = self._open()
         while self._iter < self.max_iters:
+            if self._is_stale:
+                batches = self._open()
             self.runner.model.train()
             self._run_iteration(batches)
         self.runner.call_hook("after_train_epoch")
         self.runner.call_hook("after_train")
         return self.runner.model
+
+    def reopen(self) -> None:
+        """Read the samples of the iterations to come anew: what loader processes hold ready is given up.
+
+        A hook calls this, from `after_train_iter`, when it has changed what the samples are made of.
+        """
+        self._is_stale = True
+
+    def _open(self) -> Iterator[Any]:
+        """Begin with the samples of the current iteration."""
+        sampler = self.dataloader.sampler
+        sampler.start = self._iter * sampler.batch_size * sampler.workers * self.runner.optim_wrapper.parts
+        self._is_stale = False
+        return iter(self.dataloader)
 
     def _run_iteration(self, batches: Iterator[Any]) -> None:
         wrapper = self.runner.optim_wrapper

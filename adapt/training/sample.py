@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import cv2
@@ -23,6 +24,10 @@ from adapt.training.randomness import Purpose, draw_generator
 from adapt.training.sampler import pick_shuffled
 from adapt.training.settings import AugmentSettings
 
+ReadLabelled = Callable[[Frame, int], tuple[Image, Label]]
+"""A frame and its position in the stream to its image, (H, W, 3) uint8 RGB, and its label, (H, W) uint8; or to (H, W, C)
+uint8, of which the first channel is the label that is learnt, and the others are looked at beside it."""
+
 
 class LabelledDataset(Dataset[dict[str, Any]]):
     """Labelled samples by position in the endless training stream; equal positions give equal samples."""
@@ -34,19 +39,36 @@ class LabelledDataset(Dataset[dict[str, Any]]):
         settings: AugmentSettings,
         seed: int,
         cache: ImageCache | None = None,
+        read: ReadLabelled | None = None,
     ) -> None:
+        """Prepare the stream.
+
+        Args:
+            frames: All with labels.
+            dataset: The settings they were listed with.
+            settings: Crop, flip.
+            seed: The run's seed.
+            cache: Keeps decoded images, or None.
+            read: Reads the frames in another way than `read_labelled`; None reads them so.
+        """
         self.frames = frames
-        self.dataset = dataset
         self.settings = settings
         self.seed = seed
-        self.cache = cache
+        self.read = read or partial(read_at_position, dataset=dataset, cache=cache)
 
     def __getitem__(self, position: int) -> dict[str, Any]:
         """Read, resize, crop, flip and pack the frame that comes at `position`."""
         frame = self.frames[pick_shuffled(self.seed, position, len(self.frames))]
-        image, label = read_labelled(frame, self.dataset, self.cache)
+        image, label = self.read(frame, position)
         generator = draw_generator(self.seed, Purpose.SOURCE, position)
         return pack(frame, *augment(image, label, self.settings, generator))
+
+
+def read_at_position(
+    frame: Frame, position: int, dataset: DatasetSettings, cache: ImageCache | None
+) -> tuple[Image, Label]:
+    """Read a frame as `read_labelled` does: the same at every position."""
+    return read_labelled(frame, dataset, cache)
 
 
 def read_labelled(frame: Frame, dataset: DatasetSettings, cache: ImageCache | None = None) -> tuple[Image, Label]:
@@ -71,7 +93,7 @@ def read_labelled(frame: Frame, dataset: DatasetSettings, cache: ImageCache | No
     if cache is None or frame.label is None:
         return make()
     # One entry for both: making it is what finds an image and a label of different sizes.
-    recipe = _describe_recipe(dataset, is_labelled=True)
+    recipe = describe_recipe(dataset, is_labelled=True)
     pixels = cache.fetch((frame.image, frame.label), recipe, lambda: np.dstack(make()))  # (H, W, 4)
     return pixels[..., :3], pixels[..., 3]
 
@@ -94,11 +116,19 @@ def read_unlabelled(frame: Frame, dataset: DatasetSettings, cache: ImageCache | 
     def make() -> Image:
         return resize_image(read_image(frame.image), dataset.resize)
 
-    return make() if cache is None else cache.fetch((frame.image,), _describe_recipe(dataset, is_labelled=False), make)
+    return make() if cache is None else cache.fetch((frame.image,), describe_recipe(dataset, is_labelled=False), make)
 
 
-def _describe_recipe(dataset: DatasetSettings, is_labelled: bool) -> str:
-    """Spell out all that decides the pixels beside the files: OpenCV decodes and resizes, the label map renames."""
+def describe_recipe(dataset: DatasetSettings, is_labelled: bool) -> str:
+    """Spell out all that decides the pixels beside the files: OpenCV decodes and resizes, the label map renames.
+
+    Args:
+        dataset: The settings that a frame was listed with.
+        is_labelled: Whether the label is read as well.
+
+    Returns:
+        JSON, for `ImageCache.fetch`.
+    """
     recipe: list[Any] = [cv2.__version__, dataset.resize]
     if is_labelled:
         kind = describe_dataset(dataset)
@@ -112,14 +142,15 @@ def pack(frame: Frame, image: Image, label: Label | None) -> dict[str, Any]:
     Args:
         frame: Where the sample comes from.
         image: (H, W, 3) uint8 RGB.
-        label: (H, W) uint8 train ids, or None.
+        label: (H, W) uint8 train ids, or (H, W, C) of them as of `ReadLabelled`, or None.
 
     Returns:
-        `inputs`, a (3, H, W) uint8 BGR tensor, and `data_samples`, whose `gt_sem_seg` is (1, H, W) int64 if there is a
-        label.
+        `inputs`, a (3, H, W) uint8 BGR tensor, and `data_samples`, whose `gt_sem_seg` is (1 or C, H, W) int64 if there is
+        a label.
     """
     sample = SegDataSample(metainfo={"img_path": str(frame.image), "img_shape": image.shape[:2]})
     if label is not None:
-        sample.gt_sem_seg = PixelData(data=torch.from_numpy(label.astype(np.int64))[None])
+        channels = label[None] if label.ndim == 2 else label.transpose(2, 0, 1)
+        sample.gt_sem_seg = PixelData(data=torch.from_numpy(channels.astype(np.int64)))
     pixels = np.ascontiguousarray(image[..., ::-1].transpose(2, 0, 1))  # (3, H, W) BGR
     return {"inputs": torch.from_numpy(pixels), "data_samples": sample}

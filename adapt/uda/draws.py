@@ -9,10 +9,10 @@ from torch import Tensor, nn
 
 from adapt.networks.multi_resolution import MultiResolution
 from adapt.training.distributed import count_workers, get_rank
+from adapt.training.predictions import Box
 from adapt.training.randomness import Purpose, draw_generator
 from adapt.uda.class_mix import draw_orders
 from adapt.uda.masking import draw_block_mask
-from adapt.uda.predictions import Box
 from adapt.uda.settings import SelfTrainingSettings
 from adapt.uda.strong_augment import StrongDraws, draw_strong_augment
 

@@ -15,11 +15,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from adapt.correction.counts import LabelCounts
 from adapt.openmmlab import MODELS, BaseModel
+from adapt.training.predictions import compute_supervised_loss, run_network
 from adapt.training.timing import StepTimer
 from adapt.uda.entropy import compute_entropy
 from adapt.uda.monitor import Monitor
-from adapt.uda.predictions import compute_supervised_loss, run_network
 from adapt.uda.settings import MinEntSettings
 
 
@@ -34,6 +35,7 @@ class EntropyMinimisation(BaseModel):
         student: nn.Module | dict[str, Any],
         settings: MinEntSettings | Mapping[str, Any],
         classes: Sequence[str] = (),
+        counts: LabelCounts | None = None,
     ) -> None:
         """Wrap a segmentor.
 
@@ -41,11 +43,13 @@ class EntropyMinimisation(BaseModel):
             student: An `EncoderDecoder`, or its config.
             settings: The method's settings, or the same as a dict.
             classes: Names of the classes for the reports; without them the train ids are the names.
+            counts: Counts how the network follows source labels that may be wrong (`adapt.correction`); None counts nothing.
         """
         built: Any = student if isinstance(student, nn.Module) else MODELS.build(student)
         super().__init__(data_preprocessor=built.data_preprocessor)
         self.settings = settings if isinstance(settings, MinEntSettings) else MinEntSettings(**settings)
         self.student = built
+        self.counts = counts
         self.timer = StepTimer()
         self.monitor = Monitor(classes or [str(index) for index in range(built.decode_head.num_classes)])
 
@@ -74,12 +78,16 @@ class EntropyMinimisation(BaseModel):
         """
         source = self.data_preprocessor(data["source"], training=True)
         target = self.data_preprocessor(data["target"], training=True)
-        label = torch.stack([sample.gt_sem_seg.data[0] for sample in source["data_samples"]])  # (N, H, W)
+        labels = torch.stack([sample.gt_sem_seg.data for sample in source["data_samples"]])  # (N, C, H, W)
+        label = labels[:, 0]
         self.monitor.count_draws(source["data_samples"])
         optim_wrapper.zero_grad()
         with self.timer.measure("student"):
             with optim_wrapper.optim_context(self):
-                source_loss = compute_supervised_loss(run_network(self.student, source["inputs"], None)[1], label)
+                predictions = run_network(self.student, source["inputs"], None)[1]
+                source_loss = compute_supervised_loss(predictions, label)
+            if self.counts is not None:
+                self.counts.add(predictions[0].enlarge(label.shape[1:]).detach(), labels)
             optim_wrapper.backward(source_loss)
             with optim_wrapper.optim_context(self):
                 prediction = run_network(self.student, target["inputs"], None)[1][0]

@@ -9,9 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from adapt.training.confusion import count_on_device
 from adapt.training.distributed import sum_over_workers
-
-IGNORE_LABEL = 255
 
 
 @dataclass(frozen=True)
@@ -59,12 +58,8 @@ class Monitor:
         """Compare pseudo-labels (N, H, W) with the labels of their samples, where those have any."""
         if not samples or "gt_sem_seg" not in samples[0]:
             return
-        count = len(self._classes)
         label = torch.stack([sample.gt_sem_seg.data[0] for sample in samples]).to(pseudo_label.device)
-        index = torch.where(label == IGNORE_LABEL, count * count, label * count + pseudo_label).flatten()
-        counts = torch.zeros(count * count + 1, dtype=torch.int64, device=index.device)
-        counts.scatter_add_(0, index, torch.ones_like(index))  # bincount would wait for a GPU
-        confusion = counts[:-1].view(count, count)
+        confusion = count_on_device(label, pseudo_label, len(self._classes))
         self._confusion = confusion if self._confusion is None else self._confusion + confusion
 
     def keep_example(self, **images: Tensor) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from adapt.data.settings import DatasetSettings
 from adapt.openmmlab import PixelData
 from adapt.training.augment import Image, Label, View, augment, draw_view
 from adapt.training.randomness import Purpose, draw_generator
-from adapt.training.sample import pack, read_labelled, read_unlabelled
+from adapt.training.sample import ReadLabelled, pack, read_at_position, read_labelled, read_unlabelled
 from adapt.training.settings import AugmentSettings
 from adapt.uda.settings import RareClassSettings
 
@@ -35,6 +36,7 @@ class RareClassDataset(Dataset[dict[str, Any]]):
         rare_class: RareClassSettings,
         class_counts: NDArray[np.int64],
         cache: ImageCache | None = None,
+        read: ReadLabelled | None = None,
     ) -> None:
         """Prepare the draw.
 
@@ -46,16 +48,16 @@ class RareClassDataset(Dataset[dict[str, Any]]):
             rare_class: The sampling.
             class_counts: (N, K) pixels of each class in each frame, at label resolution.
             cache: See `read_labelled`.
+            read: Reads the frames in another way than `read_labelled`; None reads them so.
 
         Raises:
             SpecError: No frame holds more than `rare_class.min_pixels` of any class.
         """
         self.frames = frames
-        self.dataset = dataset
         self.augmentation = augmentation
         self.seed = seed
         self.rare_class = rare_class
-        self.cache = cache
+        self.read = read or partial(read_at_position, dataset=dataset, cache=cache)
         self._sampler = RareClassSampler(
             class_counts, rare_class.temperature, rare_class.min_pixels, describe_dataset(dataset).classes
         )
@@ -67,7 +69,7 @@ class RareClassDataset(Dataset[dict[str, Any]]):
         """
         generator = draw_generator(self.seed, Purpose.SOURCE, position)
         train_id, index = self._sampler.draw(generator)
-        image, label = read_labelled(self.frames[index], self.dataset, self.cache)
+        image, label = self.read(self.frames[index], position)
         crop = augment_rare_class(image, label, train_id, self.augmentation, self.rare_class, generator)
         packed = pack(self.frames[index], *crop)
         packed["data_samples"].set_metainfo({"rare_class": train_id})
@@ -166,7 +168,7 @@ def augment_rare_class(
 
     Args:
         image: (H, W, 3) uint8.
-        label: (H, W) uint8 train ids.
+        label: (H, W) uint8 train ids, or (H, W, C) of them, of which the first channel is looked at.
         train_id: The class that the frame was drawn for.
         augmentation: Crop and flip.
         rare_class: How many pixels, how many tries.
@@ -177,7 +179,8 @@ def augment_rare_class(
     """
     crop, crop_label = augment(image, label, augmentation, generator)
     for _ in range(rare_class.max_tries):
-        if np.count_nonzero(crop_label == train_id) > rare_class.min_crop_pixels:
+        shown = crop_label if crop_label is None or crop_label.ndim == 2 else crop_label[..., 0]
+        if np.count_nonzero(shown == train_id) > rare_class.min_crop_pixels:
             break
         crop, crop_label = augment(image, label, augmentation, generator)
     return crop, crop_label

@@ -24,11 +24,19 @@ from pydantic import TypeAdapter
 from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
 
+from adapt.correction.counts import LabelCounts
 from adapt.errors import SpecError
 from adapt.networks.multi_resolution import MultiResolution
 from adapt.networks.multi_resolution_config import wrap_multi_resolution
 from adapt.openmmlab import MODELS, BaseModel, DropPath
 from adapt.training.distributed import any_over_workers, count_workers, mean_over_workers, sum_over_workers
+from adapt.training.predictions import (
+    Box,
+    compute_pseudo_loss,
+    compute_supervised_loss,
+    predict_labels_from,
+    run_network,
+)
 from adapt.training.timing import StepTimer
 from adapt.uda.class_mix import choose_classes, find_present, make_mask, mix
 from adapt.uda.draws import StepDraws, draw_step
@@ -36,7 +44,6 @@ from adapt.uda.ema import compute_ema_alpha, update_teacher
 from adapt.uda.feature_distance import compute_feature_distance, make_thing_mask
 from adapt.uda.masking import mask_blocks
 from adapt.uda.monitor import Monitor
-from adapt.uda.predictions import Box, compute_pseudo_loss, compute_supervised_loss, predict_labels_from, run_network
 from adapt.uda.pseudo_label import make_pseudo_labels, weigh_pixels
 from adapt.uda.settings import FeatureDistanceSettings, SelfTrainingSettings, UdaSettings
 from adapt.uda.strong_augment import StrongDraws, augment_strongly
@@ -52,6 +59,7 @@ class SelfTraining(BaseModel):
         settings: SelfTrainingSettings | Mapping[str, Any],
         seed: int = 0,
         classes: Sequence[str] = (),
+        counts: LabelCounts | None = None,
     ) -> None:
         """Wrap a segmentor.
 
@@ -61,6 +69,7 @@ class SelfTraining(BaseModel):
             settings: The method's settings, or the same as a dict, in which `name` chooses the defaults (`daformer`).
             seed: Decides what is mixed, augmented, cropped and masked in each iteration.
             classes: Names of the classes for the reports; without them the train ids are the names.
+            counts: Counts how the student follows source labels that may be wrong (`adapt.correction`); None counts nothing.
         """
         settings = _read_settings(settings)
         if isinstance(student, nn.Module):
@@ -78,6 +87,7 @@ class SelfTraining(BaseModel):
         self.reference_backbone = (
             copy.deepcopy(built.backbone).requires_grad_(False) if settings.feature_distance is not None else None
         )
+        self.counts = counts
         self.timer = StepTimer()
         self.monitor = Monitor(classes or [str(index) for index in range(built.decode_head.num_classes)])
 
@@ -154,7 +164,8 @@ class SelfTraining(BaseModel):
         part, parts = getattr(optim_wrapper, "part", 0), getattr(optim_wrapper, "parts", 1)
         source = self.data_preprocessor(data["source"], training=True)
         target = self.data_preprocessor(data["target"], training=True)
-        source_label = torch.stack([sample.gt_sem_seg.data[0] for sample in source["data_samples"]])  # (N, H, W)
+        source_labels = torch.stack([sample.gt_sem_seg.data for sample in source["data_samples"]])  # (N, C, H, W)
+        source_label = source_labels[:, 0]
         draws = draw_step(settings, self.seed, self.iteration * parts + part, source_label, self.student)
 
         optim_wrapper.zero_grad()
@@ -163,7 +174,7 @@ class SelfTraining(BaseModel):
             with self.timer.measure("teacher"):
                 update_teacher(self.teacher, self.student, alpha)
 
-        losses = self._learn_source(source["inputs"], source_label, draws, optim_wrapper)
+        losses = self._learn_source(source["inputs"], source_labels, draws, optim_wrapper)
 
         pseudo_label, pseudo_weight, q = self._label_target(target, optim_wrapper)
         image, label, weight = target["inputs"], pseudo_label, pseudo_weight
@@ -206,11 +217,14 @@ class SelfTraining(BaseModel):
         total = torch.stack([value for name, value in losses.items() if name.endswith("loss")]).sum()
         return {"loss": total, **losses, "q": q, "ema_alpha": torch.tensor(alpha, dtype=torch.float64)}
 
-    def _learn_source(self, images: Tensor, label: Tensor, draws: StepDraws, optim_wrapper: Any) -> dict[str, Tensor]:
-        """Learn from source labels and keep near the reference's features, in one backward pass."""
+    def _learn_source(self, images: Tensor, labels: Tensor, draws: StepDraws, optim_wrapper: Any) -> dict[str, Tensor]:
+        """Learn from the first of the source labels and keep near the reference's features, in one backward pass."""
+        label = labels[:, 0]
         with self.timer.measure("student"), optim_wrapper.optim_context(self):
             features, predictions = run_network(self.student, images, draws.source_box)
             loss = compute_supervised_loss(predictions, label)
+        if self.counts is not None:
+            self.counts.add(predictions[0].enlarge(label.shape[1:]).detach(), labels)
         losses = {"source_loss": loss.detach()}
         distance, reference = self.settings.feature_distance, self.reference_backbone
         if distance is not None and reference is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,17 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.utils.data import Dataset
 
+from adapt.correction.counts import LabelCounts
+from adapt.correction.hook import FollowLabels
+from adapt.correction.labels import Progress
+from adapt.correction.settings import RelabellingSettings
+from adapt.correction.train import (
+    NoisyTraining,
+    build_labels,
+    check_curves,
+    choose_curve,
+    describe_noisy_labels,
+)
 from adapt.data.cache import ImageCache
 from adapt.data.catalog import describe_dataset
 from adapt.data.class_statistics import class_statistics
@@ -22,10 +34,13 @@ from adapt.errors import SpecError
 from adapt.hashing import hash_file
 from adapt.model import WeightsOf
 from adapt.networks.multi_resolution_config import wrap_multi_resolution
+from adapt.noise.class_counts import count_noisy_classes
+from adapt.noise.settings import NoiseSettings
+from adapt.openmmlab import Hook
 from adapt.openmmlab.checkpoint import load_weights
 from adapt.openmmlab.model import build_model
 from adapt.training.hooks import OnStep
-from adapt.training.runner import run_training, set_training_size
+from adapt.training.runner import compute_fingerprint, run_training, set_training_size
 from adapt.training.sample import LabelledDataset
 from adapt.training.settings import TrainSettings
 from adapt.uda.entropy_minimisation import EntropyMinimisation
@@ -33,6 +48,19 @@ from adapt.uda.pairs import DomainPairs, RareClassDataset, UnlabelledTarget
 from adapt.uda.pictures import SavePictures
 from adapt.uda.self_training import SelfTraining
 from adapt.uda.settings import MinEntSettings, SelfTrainingSettings, UdaSettings
+
+
+@dataclass(frozen=True)
+class Adapted:
+    """What an adaptation gives.
+
+    Attributes:
+        network: In eval mode.
+        noisy: What became of noisy source labels; None where the labels are taken as they are.
+    """
+
+    network: nn.Module
+    noisy: NoisyTraining | None = None
 
 
 def configure_network(model_config: Mapping[str, Any], uda: UdaSettings) -> dict[str, Any]:
@@ -68,7 +96,9 @@ def train_uda(
     device: torch.device | None = None,
     cache: ImageCache | None = None,
     pictures: Path | None = None,
-) -> nn.Module:
+    noise: NoiseSettings | None = None,
+    correction: RelabellingSettings | None = None,
+) -> Adapted:
     """Adapt a network to the target; go on where an interrupted run of the same kind stopped.
 
     Args:
@@ -90,9 +120,11 @@ def train_uda(
         device: What to train on; None is the CPU, also where a GPU is visible.
         cache: Keeps decoded images, or None.
         pictures: A folder for debug pictures every `settings.picture_interval` iterations, or None.
+        noise: Made in the source's labels as they are read; None takes them as they are.
+        correction: What is done about wrong labels of the source; the student trains on the single scale in any case.
 
     Returns:
-        The network that `uda.evaluate_with` names, in eval mode, on `device`.
+        The network that `uda.evaluate_with` names, in eval mode, on `device`; and what became of noisy labels.
 
     Raises:
         SpecError: There is no crop, it does not fit the images, the feature distance has no ImageNet weights to refer to, or
@@ -108,42 +140,71 @@ def train_uda(
     require_reference(uda, weights, weights_of)
     for frames, dataset in ((source_frames, source), (target_frames, target)):
         require_crop_fits(frames[0], dataset, settings.augment.crop)
-    labelled: Dataset[dict[str, Any]]
-    if uda.rare_class is None:
-        labelled = LabelledDataset(source_frames, source, settings.augment, seed, cache)
-    else:
-        counts = class_statistics(source_frames, source).counts if class_counts is None else class_counts
-        labelled = RareClassDataset(source_frames, source, settings.augment, seed, uda.rare_class, counts, cache)
-    margins, with_labels = (0, 0, 0, 0), False
-    if isinstance(uda, SelfTrainingSettings):
-        margins, with_labels = uda.image_margins, uda.score_pseudo_labels
-    unlabelled = UnlabelledTarget(target_frames, target, settings.augment, seed, margins, with_labels, cache)
     config = configure_network(model_config, uda)
-    student = build_model(config, seed)
-    if weights is not None:
-        load_weights(student, weights, weights_of)
-    set_training_size(student, settings.augment.crop)
     identity = {
         "method": uda.model_dump(mode="json", exclude={"evaluate_with", "score_pseudo_labels"}),
         "model": config,
         "weights": hash_file(weights) if weights is not None else None,
         "source": {"frames": [frame.name for frame in source_frames], "dataset": source.model_dump(mode="json")},
         "target": {"frames": [frame.name for frame in target_frames], "dataset": target.model_dump(mode="json")},
+        **describe_noisy_labels(noise, correction=correction),
     }
+    labels, counts = None, None
     classes = describe_dataset(source).classes
-    model: SelfTraining | EntropyMinimisation
-    hooks = []
-    if isinstance(uda, MinEntSettings):
-        model = EntropyMinimisation(student, uda, classes)
+    progress = Progress(len(source_frames), settings.batch_size * settings.accumulate)
+    if noise is not None or correction is not None:
+        check_curves(correction, settings.iterations, progress)
+        run = compute_fingerprint(identity)
+        labels = build_labels(source, noise, correction, progress, source_frames, workdir, run, cache)
+        counts = LabelCounts(len(classes), choose_curve(correction, progress).against)
+    labelled: Dataset[dict[str, Any]]
+    if uda.rare_class is None:
+        labelled = LabelledDataset(source_frames, source, settings.augment, seed, cache, labels)
     else:
-        model = SelfTraining(student, uda, seed, classes)
+        pixels = count_source_classes(source_frames, source, noise) if class_counts is None else class_counts
+        labelled = RareClassDataset(
+            source_frames, source, settings.augment, seed, uda.rare_class, pixels, cache, labels
+        )
+    margins, with_labels = (0, 0, 0, 0), False
+    if isinstance(uda, SelfTrainingSettings):
+        margins, with_labels = uda.image_margins, uda.score_pseudo_labels
+    unlabelled = UnlabelledTarget(target_frames, target, settings.augment, seed, margins, with_labels, cache)
+    student = build_model(config, seed)
+    if weights is not None:
+        load_weights(student, weights, weights_of)
+    set_training_size(student, settings.augment.crop)
+    model: SelfTraining | EntropyMinimisation
+    hooks: list[Hook] = []
+    if isinstance(uda, MinEntSettings):
+        model = EntropyMinimisation(student, uda, classes, counts)
+    else:
+        model = SelfTraining(student, uda, seed, classes, counts)
         if pictures is not None and settings.picture_interval:
             hooks.append(SavePictures(pictures, settings.picture_interval, describe_dataset(source).palette))
+    follow = None
+    if labels is not None and counts is not None:
+        curve = choose_curve(correction, progress)
+        follow = FollowLabels(
+            student, counts, source_frames, labels, correction, curve.point_iterations, classes, on_step
+        )
+        hooks.append(follow)
     samples = DomainPairs(labelled, unlabelled)
     adapted: Any = run_training(
         model, samples, settings, seed, workdir, on_step, model.metrics, identity, workers, device, hooks
     )
-    return adapted.teacher if getattr(uda, "evaluate_with", "student") == "teacher" else adapted.student
+    network = adapted.teacher if getattr(uda, "evaluate_with", "student") == "teacher" else adapted.student
+    if follow is None or labels is None:
+        return Adapted(network)
+    return Adapted(network, NoisyTraining(network, follow.history, (), labels))
+
+
+def count_source_classes(
+    frames: Sequence[Frame], source: DatasetSettings, noise: NoiseSettings | None, workers: int = 1
+) -> NDArray[np.int64]:
+    """Count the class pixels of source labels, with the noise in them: (N, K) int64."""
+    if noise is None:
+        return class_statistics(frames, source, workers).counts
+    return count_noisy_classes(frames, source, noise, workers)
 
 
 def require_reference(uda: UdaSettings, weights: object, weights_of: WeightsOf) -> None:

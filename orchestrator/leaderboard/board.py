@@ -20,7 +20,7 @@ from experiments.schema import (
     UdaStage,
 )
 from experiments.task import Task
-from orchestrator.leaderboard.columns import MAIN, is_detail, select_scores
+from orchestrator.leaderboard.columns import MAIN, is_detail, select_scores, select_training
 from orchestrator.leaderboard.gap import add_gaps
 from orchestrator.leaderboard.naming import Name, find_trained, name_entries
 from orchestrator.leaderboard.row import Row, Score, pool_scores
@@ -152,7 +152,11 @@ def _build_row(
 ) -> Row:
     records = [find_record(task.key) for task in tasks]
     present = [record for record in records if record is not None]
-    scored = [select_scores(record, subsets) if record is not None else {} for record in records]
+    trained = [find_record(find_trained(graph, task).key) for task in tasks]
+    scored = [
+        {**select_scores(record, subsets), **select_training(training)} if record is not None else {}
+        for record, training in zip(records, trained, strict=True)
+    ]
     columns = dict.fromkeys(column for scores in scored for column in scores)
     missing = len(records) - len(present)
     networks = [record.network for record in present if record.network is not None]

@@ -17,6 +17,16 @@ MEMORY, GPU_MEMORY = "peak memory (GB)", "peak GPU memory (GB)"
 # Columns that are no share of something, and so no percentage -> digits after the point.
 NUMBERS = {SPEED: 2, COST: 2, UPDATES: 0, SKIPPED: 0, MODELS: 1, MEMORY: 2, GPU_MEMORY: 2}
 
+# Metrics of a training on noisy labels -> their columns.
+_TRAINING = {
+    "miou_best": "best mIoU",
+    "iou_el": "IoU_el",
+    "iou_m": "IoU_m",
+    "corrected_share": "corrected",
+    "correction_precision": "precision",
+    "correction_recall": "recall",
+}
+
 _STREAM_DETAILS = re.compile(r"round \d+|(ECE|purity|VC\d+|perceptual)( .*)?")
 
 
@@ -42,6 +52,16 @@ def select_scores(record: Record, subsets: Mapping[str, tuple[str, ...]]) -> dic
             **cells,
         }
     return _select_stream(record, scores)
+
+
+def select_training(record: Record | None) -> dict[str, float | None]:
+    """Return the columns that say how a network's training took noisy labels; none where that was not looked at.
+
+    Args:
+        record: of the task that trained the network, or None.
+    """
+    metrics = {} if record is None else record.metrics
+    return {column: metrics[name] for name, column in _TRAINING.items() if name in metrics}
 
 
 def _select_stream(record: Record, scores: Mapping[str, float | None]) -> dict[str, float | None]:

@@ -1,15 +1,20 @@
-"""The `train` stage: supervised training of a model on one labelled data set."""
+"""The `train` stage: supervised training of a model on one labelled data set, whose labels may be wrong."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from adapt import runtime
+from adapt.correction.train import train_on_noisy_labels
 from adapt.data.catalog import describe_dataset
 from adapt.data.layout import list_frames
 from adapt.openmmlab.model import resolve_config
 from adapt.training.runner import train_supervised
+from adapt.training.validation import Validation
 from experiments.schema import TrainStage
 from experiments.task import Task
 from orchestrator.stages.network import keep_network, require_model
+from orchestrator.stages.noisy_labels import keep_noisy_training
 from orchestrator.stages.stage import StageContext, StageResult, count_loader_workers, with_progress
 
 
@@ -23,18 +28,47 @@ def run(task: Task, context: StageContext) -> StageResult:
     classes = describe_dataset(dataset).classes
     bound = require_model(task)
     config = resolve_config(bound.settings, len(classes))
-    model = train_supervised(
-        config,
-        list_frames(dataset, context.roots[settings.dataset]),
-        dataset,
+    frames = list_frames(dataset, context.roots[settings.dataset])
+    common: dict[str, Any] = {
+        "weights": context.weights.get("model"),
+        "weights_of": bound.settings.weights_of,
+        "workers": count_loader_workers(context, device),
+        "device": device,
+        "cache": context.cache,
+    }
+    training, seed, on_step = (
         settings.training,
         settings.seed,
-        context.scratch,
         with_progress(context.on_step, settings.training.iterations),
-        weights=context.weights.get("model"),
-        weights_of=bound.settings.weights_of,
-        workers=count_loader_workers(context, device),
-        device=device,
-        cache=context.cache,
     )
-    return StageResult(network=keep_network(task, context, config, model, classes), classes=classes)
+    metrics: dict[str, float | None] = {}
+    if settings.noise or settings.loss or settings.correction or settings.validation:
+        made = train_on_noisy_labels(
+            config,
+            frames,
+            dataset,
+            training,
+            seed,
+            context.scratch,
+            on_step,
+            settings.noise,
+            settings.loss,
+            settings.correction,
+            _open_validation(settings, task, context),
+            **common,
+        )
+        model = made.network
+        metrics = keep_noisy_training(made, frames, dataset, context)
+    else:
+        model = train_supervised(config, frames, dataset, training, seed, context.scratch, on_step, **common)
+    network = keep_network(task, context, config, model, classes)
+    return StageResult(network=network, classes=classes, metrics=metrics)
+
+
+def _open_validation(settings: TrainStage, task: Task, context: StageContext) -> Validation | None:
+    chosen = settings.validation
+    if chosen is None:
+        return None
+    dataset = task.datasets[chosen.dataset].settings
+    frames = list_frames(dataset, context.roots[chosen.dataset])
+    return Validation(frames[: chosen.limit], dataset, chosen.interval)

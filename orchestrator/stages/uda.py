@@ -7,10 +7,11 @@ from adapt.data.catalog import describe_dataset
 from adapt.data.class_statistics import load_or_count
 from adapt.data.layout import list_frames
 from adapt.openmmlab.model import resolve_config
-from adapt.uda.train import configure_network, train_uda
+from adapt.uda.train import configure_network, count_source_classes, train_uda
 from experiments.schema import UdaStage
 from experiments.task import Task
 from orchestrator.stages.network import keep_network, require_model
+from orchestrator.stages.noisy_labels import keep_noisy_training
 from orchestrator.stages.stage import StageContext, StageResult, count_loader_workers, with_progress
 from orchestrator.store import PICTURES
 
@@ -28,10 +29,12 @@ def run(task: Task, context: StageContext) -> StageResult:
     bound = require_model(task)
     config = configure_network(resolve_config(bound.settings, len(classes)), settings.method)
     counts = None
-    if settings.method.rare_class is not None:
+    if settings.method.rare_class is not None and settings.noise is not None:
+        counts = count_source_classes(source_frames, source, settings.noise, context.threads)
+    elif settings.method.rare_class is not None:
         counts = load_or_count(source_frames, source, source_root, context.threads).counts
     scores_labels = getattr(settings.method, "score_pseudo_labels", False)
-    model = train_uda(
+    adapted = train_uda(
         config,
         source_frames,
         source,
@@ -49,5 +52,9 @@ def run(task: Task, context: StageContext) -> StageResult:
         class_counts=counts,
         cache=context.cache,
         pictures=context.folder / PICTURES,
+        noise=settings.noise,
+        correction=settings.correction,
     )
-    return StageResult(network=keep_network(task, context, config, model, classes), classes=classes)
+    metrics = {} if adapted.noisy is None else keep_noisy_training(adapted.noisy, source_frames, source, context)
+    network = keep_network(task, context, config, adapted.network, classes)
+    return StageResult(network=network, classes=classes, metrics=metrics)

@@ -75,7 +75,7 @@ def adapt(folder: Path, inputs: dict[str, Any], settings: TrainSettings, name: s
     student = train_uda(
         inputs["model"], inputs["source"], train, inputs["target"], test, settings, METHODS[name], 5, folder / name,
         reports.__setitem__,
-    )  # fmt: skip
+    ).network  # fmt: skip
     (path,) = (folder / name).glob("resume-*.pth")
     gradients = {name: parameter.grad for name, parameter in student.named_parameters() if parameter.grad is not None}
     return Run(reports, load_checkpoint(path)["state_dict"], gradients)

@@ -14,13 +14,13 @@ from adapt.errors import SpecError
 from adapt.networks.multi_resolution_config import wrap_multi_resolution
 from adapt.openmmlab import MODELS, DefaultScope, DropPath, pseudo_collate
 from adapt.openmmlab.model import build_model
+from adapt.training.predictions import get_loss_factor, list_heads, predict_labels_from, run_network
 from adapt.training.preparation import find_backbones
 from adapt.training.sample import LabelledDataset
 from adapt.training.settings import AugmentSettings, Precision
 from adapt.training.step import StepWrapper
 from adapt.uda.draws import draw_step
 from adapt.uda.pairs import DomainPairs, UnlabelledTarget
-from adapt.uda.predictions import get_loss_factor, list_heads, predict_labels_from, run_network
 from adapt.uda.self_training import SelfTraining
 from adapt.uda.settings import DaformerSettings, MultiResolutionSettings
 from adapt.uda.strong_augment import augment_strongly

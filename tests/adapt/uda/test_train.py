@@ -87,7 +87,7 @@ def adapt(
             tmp_path / folder,
             on_step or (lambda iteration, metrics: None),
             **more,
-        )
+        ).network
 
     return run
 

@@ -1,14 +1,18 @@
-"""`data`: prepare and check on a small miniature in the real layouts."""
+"""`data`: prepare, check and noise on a small miniature in the real layouts."""
 
 from __future__ import annotations
 
+import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from adapt.data.miniature.settings import MiniatureSettings
 from adapt.data.miniature.write import write_miniature
+from adapt.noise.settings import FlipSettings
 
 
 @pytest.fixture(scope="module")
@@ -64,3 +68,93 @@ def test_an_unknown_type_is_refused(segshift, tmp_path: Path) -> None:
     outcome = segshift("data", "check", "kitti", "--root", tmp_path)
     assert outcome.code == 2
     assert "cityscapes" in outcome.err
+
+
+# noise
+
+
+@pytest.fixture
+def noisy(segshift, gta: Path, tmp_path: Path) -> Callable[..., Any]:
+    """Run `data noise` on the prepared miniature."""
+    segshift("data", "prepare", "gta", "--root", gta, "--workers", "1")
+
+    def run(*arguments: str, out: str = "noisy", type: str = "gta", root: Path = gta) -> Any:
+        common = ("data", "noise", "--type", type, "--root", root, "--out", tmp_path / out, "--workers", "1")
+        return segshift(*common, *arguments)
+
+    return run
+
+
+def test_noise_is_written_and_told(noisy, gta: Path, tmp_path: Path) -> None:
+    before = {path: path.read_bytes() for path in gta.rglob("*") if path.is_file()}
+    outcome = noisy("--model", "flip", "--rate", "0.5", "--seed", "3", "unit=pixel")
+    assert (outcome.code, outcome.err) == (0, "")
+    manifest = json.loads((tmp_path / "noisy" / "manifest.json").read_text())
+    assert manifest["noise"] == FlipSettings(rate=0.5, seed=3, unit="pixel").model_dump(mode="json")
+    assert manifest["dataset"]["split"] == "train"
+    totals = manifest["totals"]
+    assert (
+        f"2 labels with noise in {tmp_path / 'noisy'}: {totals['hit']} of {totals['units']} units hit (50.0%),"
+        in outcome.out
+    )
+    assert "50.0" in outcome.out.splitlines()[1]
+    assert {path: path.read_bytes() for path in gta.rglob("*") if path.is_file()} == before
+    # The folder is a data set of its own: noise upon noise.
+    classes = ",".join(manifest["read_as"]["classes"])
+    again = noisy(
+        "--classes", classes, "--model", "drop", "--rate", "1", out="twice", type="folder", root=tmp_path / "noisy"
+    )
+    assert again.code == 0, again.err
+    assert "2 labels with noise" in again.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--model", "flip", "--rate", "1.5"), "--rate: noise.rate: input should be less than or equal to 1 (got 1.5)"),
+        (("--model", "flop", "--rate", "0.5"), "command line: noise: unknown name 'flop'. Did you mean 'flip'?"),
+        (("--model", "drop", "--rate", "0.5", "max_sahre=1"), "unknown key 'max_sahre'. Did you mean 'max_share'?"),
+        (("--model", "drop", "--rate", "0.5", "rate=0.1"), "override 'rate=0.1': give --rate instead."),
+        (("--model", "drop", "--rate", "0.5", "--seed", "-1"), "--seed: noise.seed"),
+        (("--model", "drop", "--rate", "0.5", "background=rode"), "The closest is 'road'."),
+        (("--model", "drop", "--rate", "0.5", "--split", "val"), "'val' is no split of data set type 'gta'"),
+        (("--model", "drop", "--rate", "0.5", "--classes", "a"), "--classes is for type folder"),
+    ],
+)
+def test_wrong_noise_is_refused(noisy, tmp_path: Path, arguments: tuple[str, ...], message: str) -> None:
+    outcome = noisy(*arguments)
+    assert outcome.code == 2
+    assert message in outcome.err
+    assert not (tmp_path / "noisy").exists()
+
+
+def test_a_folder_needs_names_for_its_classes(noisy) -> None:
+    outcome = noisy("--model", "drop", "--rate", "0.5", type="folder")
+    assert outcome.code == 2
+    assert "--classes road,car,person" in outcome.err
+    twice = noisy("--model", "drop", "--rate", "0.5", "--classes", "a,a", type="folder")
+    assert twice.code == 2
+    assert "two classes have the same name" in twice.err
+
+
+def test_noise_lists_what_it_could_not_read(noisy, gta: Path, tmp_path: Path) -> None:
+    label = sorted((gta / "labels").rglob("*_labelTrainIds.png"))[0]
+    label.write_bytes(label.read_bytes()[:100])
+    outcome = noisy("--model", "drop", "--rate", "0.5")
+    assert outcome.code == 1
+    assert f"  {label}: Cannot read" in outcome.out
+    assert "1 labels with noise" in outcome.out
+
+
+def test_noise_that_hits_nothing_is_told(noisy) -> None:
+    outcome = noisy("--model", "drop", "--rate", "0.5", "max_share=0.0000001")
+    assert outcome.code == 0
+    assert "0 of 0 units hit (none)" in outcome.out
+    assert "Nothing could be hit" in outcome.out
+
+
+def test_other_noise_needs_another_folder(noisy) -> None:
+    assert noisy("--model", "drop", "--rate", "0.5").code == 0
+    outcome = noisy("--model", "drop", "--rate", "0.6")
+    assert outcome.code == 2
+    assert "made otherwise" in outcome.err

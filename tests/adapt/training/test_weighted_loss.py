@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from adapt.uda.loss import compute_weighted_cross_entropy
+from adapt.training.weighted_loss import compute_weighted_cross_entropy
 
 
 def test_equals_a_loop_and_counts_ignored_pixels() -> None:

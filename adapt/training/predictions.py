@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from adapt.errors import SpecError
 from adapt.networks.multi_resolution import MultiResolution
-from adapt.uda.loss import IGNORE_LABEL, compute_weighted_cross_entropy
+from adapt.training.weighted_loss import IGNORE_LABEL, compute_weighted_cross_entropy
 
 Box = tuple[int, int]
 """(top, left) of a detail crop, in pixels of the training crop."""
@@ -159,7 +159,7 @@ def _run_head(head: Any, features: Any) -> Tensor:
     logits = None if isinstance(head, nn.ModuleList) else head(features)
     if not isinstance(logits, Tensor):
         raise SpecError(
-            f"The head {type(head).__name__} does not give one map of logits in training, which self-training "
-            "needs. Choose an EncoderDecoder network whose heads do, such as SegFormer, DeepLabV3+ or CGNet."
+            f"The head {type(head).__name__} does not give one map of logits in training, which this "
+            "training needs. Choose an EncoderDecoder network whose heads do, such as SegFormer, DeepLabV3+ or CGNet."
         )
     return logits
