@@ -81,6 +81,16 @@ def test_resumed_run_is_bit_equal(train, frames, camvid, tmp_path: Path, name: s
             assert stores[0].read_manifest(epoch) == stores[1].read_manifest(epoch)
 
 
+@pytest.mark.parametrize("name", ["adele", "cumulative"])
+def test_loader_processes_learn_the_labels_of_the_moment(train, frames, name: str) -> None:
+    """What they hold ready when labels are corrected was read before: it must not be learnt."""
+    alone = train("alone", noise=NOISE, **METHODS[name])
+    with_two = train("with_two", noise=NOISE, workers=2, **METHODS[name])
+    assert alone.history.corrections[0]["epoch"] < 5
+    assert same_weights(alone.network, with_two.network)
+    assert with_two.history == alone.history
+
+
 def test_originals_are_never_touched(train, frames) -> None:
     before = {frame.name: (hash_file(frame.image), hash_file(frame.label)) for frame in frames}
     made = train("run", noise=NOISE, correction=SelfCorrectionSettings(epoch=1, rule=ALWAYS, consistency=None))
