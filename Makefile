@@ -73,12 +73,13 @@ format: | $(BIN)/segshift  ## format the code
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-bench: | $(BIN)/segshift  ## measure: planning, scheduling, cached sweeps, the mini sweep, a training step, test-time methods
+bench: | $(BIN)/segshift  ## measure: planning, scheduling, cached sweeps, the mini sweep, training steps, test-time methods
 	@$(BIN)/python tools/bench.py
 
-bench-gpu: | $(BIN)/segshift  ## measure on a GPU: DAFormer's step in the paper's configuration, test-time methods
+bench-gpu: | $(BIN)/segshift  ## measure on a GPU: DAFormer's step in the paper's configuration, test-time methods, ADELE's step
 	@$(BIN)/python tools/bench_uda.py gpu
 	@$(BIN)/python tools/bench_tta.py gpu
+	@$(BIN)/python tools/bench_noise.py gpu
 
 clean:  ## remove caches and the environment (never the store)
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

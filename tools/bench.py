@@ -15,6 +15,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -181,14 +182,9 @@ def watch_memory(stop: threading.Event, peak: list[int]) -> None:
         peak[0] = max(peak[0], total)
 
 
-def bench_uda(store: Path) -> None:
-    """Measure a training step of DAFormer beside its parts, in a process of its own: threads are set once in each."""
-    subprocess.run([sys.executable, str(Path(__file__).with_name("bench_uda.py"))], check=True)
-
-
-def bench_tta(store: Path) -> None:
-    """Measure a frame of every test-time method beside plain inference, in a process of its own as above."""
-    subprocess.run([sys.executable, str(Path(__file__).with_name("bench_tta.py"))], check=True)
+def bench_script(name: str, store: Path) -> None:
+    """Run a bench that is a file of its own, in a process of its own: threads are set once in each."""
+    subprocess.run([sys.executable, str(Path(__file__).with_name(f"bench_{name}.py"))], check=True)
 
 
 PARTS = {
@@ -196,8 +192,9 @@ PARTS = {
     "plan": bench_plan,
     "tasks": bench_tasks,
     "sweep": bench_sweep,
-    "uda": bench_uda,
-    "tta": bench_tta,
+    "uda": partial(bench_script, "uda"),  # a training step of DAFormer beside its parts
+    "tta": partial(bench_script, "tta"),  # a frame of every test-time method beside plain inference
+    "noise": partial(bench_script, "noise"),  # ADELE's step beside plain ones, a correction beside bare predictions
 }
 
 
