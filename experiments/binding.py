@@ -9,6 +9,7 @@ from adapt.data.catalog import describe_dataset
 from adapt.data.size import Size
 from adapt.errors import SpecError
 from corruptions.protocol import protocol
+from experiments.class_pixels import ClassPixels
 from experiments.document import KeyPath
 from experiments.explain import unknown
 from experiments.identity import find_stream
@@ -38,6 +39,12 @@ class Facts(Protocol):
 
     def share_frames(self, one: str, other: str) -> bool:
         """Say whether two data sets, bound before, have an image in common."""
+
+    def count_frames(self, name: str) -> int | None:
+        """Return how many frames a data set, bound before, has; None where that is not known."""
+
+    def find_class_pixels(self, name: str) -> ClassPixels | None:
+        """Return how many pixels of each class the labels of a data set, bound before, hold; None where nobody counted."""
 
     def bind_model(self, name: str) -> BoundModel:
         """Return a model of the experiment with its hashes."""

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
+from adapt.correction.feasibility import (
+    check_correction,
+    find_rule_background,
+    list_named_classes,
+    require_rule_background,
+)
 from adapt.correction.settings import CoTeachingSettings
 from adapt.errors import SpecError
 from adapt.model import ModelSettings
-from adapt.noise.class_names import list_named
+from adapt.noise.class_names import list_named, require_present
 from adapt.uda.settings import SUPERVISED_METHODS, FeatureDistanceSettings, SelfTrainingSettings
+from experiments.binding import Facts
 from experiments.schema import TrainStage, UdaStage
+
+BACKGROUND = ("correction", "rule", "background")
+NOISE = ("noise",)
 
 
 class Conflict(NamedTuple):
@@ -37,13 +48,16 @@ def find_supervised_method(raw: Mapping[str, Any]) -> Conflict | None:
     return Conflict(("method",), text)
 
 
-def list_conflicts(stage: TrainStage | UdaStage, model: ModelSettings, classes: Sequence[str]) -> Iterator[Conflict]:
+def list_conflicts(
+    stage: TrainStage | UdaStage, model: ModelSettings, classes: Sequence[str], facts: Facts
+) -> Iterator[Conflict]:
     """Go through the conflicts of a training stage.
 
     Args:
         stage: The validated stage.
         model: What it starts from.
         classes: What its network tells apart.
+        facts: What is known of its data sets, which were bound.
 
     Yields:
         Each conflict; none where the stage can run.
@@ -60,7 +74,8 @@ def list_conflicts(stage: TrainStage | UdaStage, model: ModelSettings, classes: 
             ("resources", "gpus"),
             f"{training.workers} workers need whole GPUs each, got {gpus:g} for each. Write `gpus: 1`, or `workers: 1`.",
         )
-    yield from _list_noise(stage, model, classes)
+    yield from _list_noise(stage, model)
+    yield from _list_ineffective(stage, classes, facts)
     if isinstance(stage, UdaStage):
         if training.augment.crop is None:
             yield Conflict(
@@ -72,13 +87,8 @@ def list_conflicts(stage: TrainStage | UdaStage, model: ModelSettings, classes: 
             yield from _list_self_training(stage.method, training.augment.crop, model, len(classes))
 
 
-def _list_noise(stage: TrainStage | UdaStage, model: ModelSettings, classes: Sequence[str]) -> Iterator[Conflict]:
+def _list_noise(stage: TrainStage | UdaStage, model: ModelSettings) -> Iterator[Conflict]:
     training, correction = stage.training, stage.correction
-    if stage.noise is not None:
-        try:
-            list_named(stage.noise, classes)
-        except SpecError as error:
-            yield Conflict(("noise",), str(error))
     uses_learner = getattr(stage, "loss", None) or getattr(stage, "validation", None) or stage.noise or correction
     if uses_learner and training.workers > 1:
         yield Conflict(
@@ -92,26 +102,41 @@ def _list_noise(stage: TrainStage | UdaStage, model: ModelSettings, classes: Seq
             "co-teaching needs two networks that start apart, but the model's weights are of a whole network: both would choose "
             "alike. Start from a backbone's weights (`weights_of: backbone`) or from none.",
         )
-    rule = getattr(correction, "rule", None)
-    if rule is not None and rule.background is not None and rule.background not in classes:
-        yield Conflict(
-            ("correction", "rule", "background"),
-            f"'{rule.background}' is no class of the data. Known: {', '.join(classes)}. Write `null` where there is none.",
-        )
     if isinstance(stage, UdaStage) and stage.correction is not None and stage.correction.consistency is not None:
         yield Conflict(
             ("correction", "consistency"),
             "the loss over several scales is for `train`: an adaptation has losses of its own. Write `consistency: null`.",
         )
-    curve = getattr(correction, "curve", None)
-    if curve is not None and curve.point_iterations is not None:
-        needed = curve.min_points * curve.point_iterations
-        if training.iterations < needed:
-            yield Conflict(
-                ("correction", "curve", "point_iterations"),
-                f"{curve.min_points} points of {curve.point_iterations} iterations are needed before a class can trigger, but "
-                f"the training has {training.iterations} iterations. Lower `point_iterations`, or train longer.",
-            )
+
+
+def _list_ineffective(stage: TrainStage | UdaStage, classes: Sequence[str], facts: Facts) -> Iterator[Conflict]:
+    """Go through the classes that there are not, and what would do nothing, as far as the data is known."""
+    training, noise, correction = stage.training, stage.noise, stage.correction
+    name = stage.dataset if isinstance(stage, TrainStage) else stage.source
+    unknown = list(_check(BACKGROUND, partial(find_rule_background, correction, classes)))
+    if noise is not None:
+        unknown += _check(NOISE, partial(list_named, noise, classes))
+    yield from unknown
+    known = facts.find_class_pixels(name) if not unknown and list_named_classes(noise, correction, classes) else None
+    if known is not None:
+        labels = f"data set '{name}' (says {known.file}: where it is wrong, delete it)"
+        if noise is not None:
+            yield from _check(NOISE, partial(require_present, noise, classes, known.pixels, labels))
+        yield from _check(BACKGROUND, partial(require_rule_background, correction, classes, known.pixels, labels))
+    frames = None if correction is None else facts.count_frames(name)
+    if frames is not None:
+        per_iteration = training.batch_size * training.accumulate
+        yield from _check(
+            ("correction",), partial(check_correction, correction, training.iterations, frames, per_iteration)
+        )
+
+
+def _check(key: tuple[str, ...], check: Callable[[], object]) -> Iterator[Conflict]:
+    """Yield the conflict that a check finds, if it does."""
+    try:
+        check()
+    except SpecError as error:
+        yield Conflict(key, str(error))
 
 
 def _list_self_training(

@@ -54,6 +54,7 @@ class Expansion:
     def __init__(self, loaded: LoadedExperiment, facts: Facts) -> None:
         self._loaded = loaded
         self._raw = loaded.settings.stages
+        self._facts = facts
         self._binding = Binding(loaded, facts)
         self._searches: dict[str, dict[tuple[str, str], Task]] = {}  # of each stream's stage, by key and name
         self.nodes = Nodes(loaded)
@@ -215,7 +216,7 @@ class Expansion:
         if isinstance(settings, AdaptingStage) and "fisher" in inputs:
             self._refuse(stage, find_other_batch_norm(settings, inputs["fisher"]))
         if isinstance(settings, TrainStage | UdaStage) and model is not None:
-            for conflict in list_conflicts(settings, model.settings, classes):
+            for conflict in list_conflicts(settings, model.settings, classes, self._facts):
                 self._refuse(stage, conflict)
         axes = used.union(*(task.point for task in inputs.values()))
         return Task(

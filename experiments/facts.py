@@ -9,15 +9,17 @@ import os
 import zipfile
 from pathlib import Path
 
-from adapt.data.catalog import check_selection
+from adapt.data.catalog import ACDC_CONDITIONS, check_selection
 from adapt.data.fingerprint import fingerprint_frames
 from adapt.data.layout import Frame, list_frames
 from adapt.data.miniature.settings import VERSION as MINIATURE_VERSION
+from adapt.data.miniature.settings import MiniatureSettings
 from adapt.data.settings import DatasetSettings, FolderSettings
 from adapt.data.size import Size, require_crop_fits
 from adapt.errors import PrerequisiteError, SpecError
 from adapt.hashing import hash_file
 from adapt.model import find_config
+from experiments.class_pixels import ClassPixels, read_class_pixels
 from experiments.load import LoadedExperiment
 from experiments.task import BoundDataset, BoundModel
 from experiments.workspace import DATA_VARIABLE, FILE, Workspace
@@ -39,6 +41,7 @@ class WorkspaceFacts:
         self._datasets: dict[tuple[str, bool], BoundDataset] = {}
         self._frames: dict[str, tuple[Frame, ...]] = {}
         self._images: dict[str, frozenset[str]] = {}  # real paths
+        self._pixels: dict[str, ClassPixels | None] = {}
         self._models: dict[str, BoundModel] = {}
         self._weights: dict[str, str] = {}  # file -> sha256
         self.problems: list[str] = []
@@ -100,6 +103,25 @@ class WorkspaceFacts:
         if self.miniature_root is not None:
             return _overlap(self._loaded.settings.datasets[one], self._loaded.settings.datasets[other])
         return not self._list_images(one).isdisjoint(self._list_images(other))
+
+    def count_frames(self, name: str) -> int | None:
+        """Return how many frames a data set has that was bound before; None of data that is missing."""
+        miniature = self._loaded.settings.miniature
+        if miniature is not None:
+            return _count_miniature(miniature, self._loaded.settings.datasets[name]) or None
+        return len(self._frames[name]) if name in self._frames else None
+
+    def find_class_pixels(self, name: str) -> ClassPixels | None:
+        """Return what is written beside a data set, bound before, of the pixels of its classes.
+
+        Of data that is missing, and of the miniature, whose files need not exist yet, nothing is: None.
+        """
+        if name not in self._pixels:
+            frames, root = self._frames.get(name), self.find_root(name)
+            settings = self._loaded.settings.datasets[name]
+            known = None if frames is None or root is None else read_class_pixels(frames, settings, root)
+            self._pixels[name] = known
+        return self._pixels[name]
 
     def bind_model(self, name: str) -> BoundModel:
         """Return a model with hashes of its configuration and weights."""
@@ -175,6 +197,16 @@ def _overlap(one: DatasetSettings, other: DatasetSettings) -> bool:
     if one.type != other.type or set(one.splits).isdisjoint(other.splits):
         return False
     return not (one.subset and other.subset and set(one.subset).isdisjoint(other.subset))
+
+
+def _count_miniature(miniature: MiniatureSettings, settings: DatasetSettings) -> int:
+    """Count the frames of one of `MINIATURE_TYPES` as `write_miniature` writes them."""
+    splits = {"train": miniature.source_train}
+    if settings.type == "cityscapes":
+        splits = {"train": miniature.target_train, "val": miniature.target_val}
+    elif settings.type == "acdc":
+        splits = dict.fromkeys(("train", "val"), miniature.acdc_per_condition * len(settings.subset or ACDC_CONDITIONS))
+    return -(-sum(splits[split] for split in settings.splits) // settings.every)
 
 
 def _require_whole(weights: Path) -> None:

@@ -16,7 +16,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import torch
 from pydantic import TypeAdapter
 from torch import Tensor, nn
@@ -26,9 +25,8 @@ from adapt.correction.loss import compute_pixel_losses
 from adapt.correction.settings import CoTeachingSettings, CrossEntropySettings, LossSettings
 from adapt.correction.small_loss import compute_keep, select_small
 from adapt.data.label_map import IGNORE
-from adapt.networks.multi_resolution import MultiResolution
 from adapt.openmmlab import MODELS, BaseModel
-from adapt.training.predictions import Box, Prediction, get_loss_factor, run_network
+from adapt.training.predictions import Prediction, draw_box, get_loss_factor, run_network
 from adapt.training.timing import StepTimer
 
 
@@ -104,7 +102,7 @@ class CoTeaching(BaseModel):
         labels = torch.stack([sample.gt_sem_seg.data for sample in batch["data_samples"]])  # (N, C, H, W)
         label = labels[:, 0]
         keep = compute_keep(self.iteration / self.iterations_per_epoch, self.settings)
-        box = _draw_box(self.student, images)
+        box = draw_box(self.student, images)
 
         optim_wrapper.zero_grad()
         predictions, losses, chosen = {}, {}, {}
@@ -143,10 +141,3 @@ def _average_chosen(predictions: list[Prediction], losses: list[Tensor], chosen:
         for prediction, loss in zip(predictions, losses, strict=True)
     ]
     return torch.stack(means).sum()
-
-
-def _draw_box(network: nn.Module, images: Tensor) -> Box | None:
-    """Draw the detail crop of a `MultiResolution` network, from numpy's global state as its `loss` does."""
-    if not isinstance(network, MultiResolution):
-        return None
-    return network.draw_detail_box(np.random.default_rng(np.random.randint(2**31)), images.shape[2:])

@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from adapt.correction.labels import CLEAN, GIVEN, LEARNT
-from adapt.training.confusion import IGNORE_LABEL, count_on_device
+from adapt.data.label_map import IGNORE
+from adapt.inference import choose_classes
+from adapt.training.confusion import count_on_device
 
 
 class LabelCounts(nn.Module):
@@ -46,13 +48,13 @@ class LabelCounts(nn.Module):
             logits: (N, K, H, W).
             labels: (N, C, H, W) int64, as of `TrainingLabels`.
         """
-        classes, prediction = logits.shape[1], logits.argmax(dim=1)
+        classes, prediction = logits.shape[1], choose_classes(logits)
         self.fit += count_on_device(labels[:, self.channel], prediction, classes)
         if labels.shape[1] > CLEAN:
             given, clean = labels[:, GIVEN], labels[:, CLEAN]
-            is_wrong = (given != clean) & (given != IGNORE_LABEL) & (clean != IGNORE_LABEL)
-            self.early += count_on_device(clean.where(is_wrong, IGNORE_LABEL), prediction, classes)
-            self.memorised += count_on_device(given.where(is_wrong, IGNORE_LABEL), prediction, classes)
+            is_wrong = (given != clean) & (given != IGNORE) & (clean != IGNORE)
+            self.early += count_on_device(clean.where(is_wrong, IGNORE), prediction, classes)
+            self.memorised += count_on_device(given.where(is_wrong, IGNORE), prediction, classes)
 
     def take(self) -> dict[str, NDArray[np.int64]]:
         """Return the counts since the last time, by name, and start at 0 again."""

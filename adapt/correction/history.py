@@ -47,6 +47,8 @@ class History:
                 "iou": [None if np.isnan(value) else value for value in iou.tolist()],
                 "iou_el": scores.mean_learned,
                 "iou_m": scores.mean_memorised,
+                "class_iou_el": list(scores.learned),
+                "class_iou_m": list(scores.memorised),
             }
         )
         return iou

@@ -87,6 +87,13 @@ class FollowLabels(Hook):
         if self.detection is not None:
             self.detection.load(state["detection"])
 
+    def before_train(self, runner: Any) -> None:
+        """Begin with the labels of the iteration that the run begins at, whatever an interrupted one left."""
+        if self.labels.store is None:
+            return
+        self.labels.store.rewind(self.labels.progress.count_epochs(runner.iter * self.labels.progress.per_iteration))
+        self.labels.store.verify()
+
     def after_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
         """Add a point, or correct the labels, when it is time."""
         progress = self.labels.progress

@@ -140,9 +140,7 @@ class LabelStore:
         files = {record.file for record in ordered}
         if len(files) < len(ordered) or any(record.epoch != epoch for record in ordered):
             raise ValueError(f"the records of epoch {epoch} must be of that epoch, and one of each image")
-        for later in self.list_epochs():
-            if later > epoch:
-                (self.locate(later) / _MANIFEST).unlink(missing_ok=True)
+        self.rewind(epoch)
         folder = self.locate(epoch)
         folder.mkdir(exist_ok=True)
         found = {path.name for path in folder.iterdir()}
@@ -155,6 +153,16 @@ class LabelStore:
             (folder / left_over).unlink(missing_ok=True)
         manifest = {"epoch": epoch, "labels": [asdict(record) for record in ordered]}
         write_atomically(folder / _MANIFEST, json.dumps(manifest, indent=1), durable=True)
+
+    def rewind(self, epoch: int) -> None:
+        """Forget what was corrected after an epoch: a run goes on from before that.
+
+        Args:
+            epoch: The last one that stays.
+        """
+        for later in self.list_epochs():
+            if later > epoch:
+                (self.locate(later) / _MANIFEST).unlink(missing_ok=True)
 
     def read(self, image: str, epoch: int) -> NDArray[np.uint8] | None:
         """Read an image's label as it was corrected last.
@@ -204,15 +212,19 @@ class LabelStore:
             raise self._damaged(path, str(error)) from error
 
     def verify(self) -> None:
-        """Read every committed label and compare it with its manifest; slow, for a resumed run or a user's doubt.
+        """Compare the newest label of every image with its manifest: those that a resumed run goes on with.
 
         Raises:
             PrerequisiteError: A file is missing or not what was written; the text names it.
             SpecError: A manifest names an image that the run does not have.
         """
-        for epoch in self.list_epochs():
+        seen: set[str] = set()
+        for epoch in reversed(self.list_epochs()):
             for record in self.read_manifest(epoch):
                 self._require_image(record.image)
+                if record.image in seen:
+                    continue
+                seen.add(record.image)
                 path = self.locate(epoch) / record.file
                 if not path.is_file():
                     raise self._damaged(path, "it is missing")

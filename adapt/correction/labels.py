@@ -13,7 +13,7 @@ from adapt.data.layout import Frame
 from adapt.data.reading import read_frame
 from adapt.data.resize import resize_image, resize_label
 from adapt.data.settings import DatasetSettings
-from adapt.noise.catalog import add_noise
+from adapt.noise.catalog import add_noise, describe_noise
 from adapt.noise.settings import NoiseSettings
 from adapt.training.augment import Image, Label
 from adapt.training.sample import describe_recipe, read_labelled
@@ -95,17 +95,18 @@ class TrainingLabels:
         noise = self.noise
         if noise is None:
             return *read_labelled(frame, self.dataset, self.cache), None
+        classes = describe_dataset(self.dataset).classes
 
         def make() -> Image:
             image, clean = read_frame(frame, self.dataset)
-            noisy = add_noise(clean, noise, frame.name, describe_dataset(self.dataset).classes).label
+            noisy = add_noise(clean, noise, frame.name, classes).label
             size = self.dataset.resize
             return np.dstack([resize_image(image, size), resize_label(noisy, size), resize_label(clean, size)])
 
         if self.cache is None or frame.label is None:
             pixels = make()
         else:
-            recipe = describe_recipe(self.dataset, is_labelled=True) + noise.model_dump_json() + frame.name
+            recipe = describe_recipe(self.dataset, is_labelled=True) + describe_noise(noise, classes) + frame.name
             pixels = self.cache.fetch((frame.image, frame.label), recipe, make)  # (H, W, 5)
         return pixels[..., :3], pixels[..., 3], pixels[..., 4]
 

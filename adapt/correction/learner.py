@@ -17,9 +17,11 @@ from adapt.correction.counts import LabelCounts
 from adapt.correction.labels import LEARNT
 from adapt.correction.loss import compute_loss
 from adapt.correction.settings import ConsistencySettings, CrossEntropySettings, LossSettings
+from adapt.errors import SpecError
 from adapt.inference import pad_to_fit
+from adapt.networks.multi_resolution import MultiResolution
 from adapt.openmmlab import BaseModel
-from adapt.training.predictions import Prediction, compute_supervised_loss, get_loss_factor, run_network
+from adapt.training.predictions import Prediction, compute_supervised_loss, draw_box, get_loss_factor, run_network
 from adapt.training.timing import StepTimer
 
 
@@ -43,12 +45,20 @@ class NoisyLearner(BaseModel):
         """Wrap a segmentor.
 
         Args:
-            student: An `EncoderDecoder`.
+            student: An `EncoderDecoder`, or a `MultiResolution` one where there is no consistency.
             counts: Empty.
             loss: Takes the place of the loss that every head is configured with, whose factor stays; None leaves it.
             consistency: None learns from the single scale. With it the decode head's loss is that of all scales, plain
                 cross-entropy where `loss` is None; auxiliary heads learn from the single scale.
+
+        Raises:
+            SpecError: The network cannot be trained at several scales.
         """
+        if consistency is not None and isinstance(student, MultiResolution):
+            raise SpecError(
+                "The consistency over scales needs a network of one resolution, but this one looks at two already "
+                "(MultiResolution). Set `correction.consistency: null`, or choose another model."
+            )
         built: Any = student
         super().__init__(data_preprocessor=built.data_preprocessor)
         self.student = built
@@ -92,7 +102,7 @@ class NoisyLearner(BaseModel):
         """Return the scalars that `metrics` names, and the (N, K, H, W) logits of the single scale."""
         size = (label.shape[1], label.shape[2])
         if self.consistency is None or self.scale_weights is None:
-            predictions = run_network(self.student, images, None)[1]
+            predictions = run_network(self.student, images, draw_box(self.student, images))[1]
             return {"loss": self._sum_heads(predictions, label)}, predictions[0].enlarge(label.shape[1:])
         logits, auxiliary, single = [], label.new_zeros((), dtype=torch.float32), None
         for scale in self.consistency.scales:
@@ -119,6 +129,7 @@ class NoisyLearner(BaseModel):
             return compute_supervised_loss(predictions, label)
         total = label.new_zeros((), dtype=torch.float32)
         for prediction in predictions:
-            logits = prediction.enlarge(label.shape[1:])
-            total = total + get_loss_factor(prediction.head) * compute_loss(logits, label, self.loss)
+            target = prediction.cut(label)
+            loss = compute_loss(prediction.enlarge(target.shape[1:]), target, self.loss)
+            total = total + prediction.factor * get_loss_factor(prediction.head) * loss
         return total

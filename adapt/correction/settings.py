@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from adapt.settings import Settings
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
-Scales = Annotated[tuple[Annotated[float, Field(gt=0.0)], ...], Field(min_length=1)]
+Scales = Annotated[tuple[Annotated[float, Field(ge=0.1, le=4.0)], ...], Field(min_length=1)]
 
 
 class CurveSettings(Settings):

@@ -13,11 +13,13 @@ from torch import nn
 
 from adapt.correction.co_teaching import CoTeaching
 from adapt.correction.counts import LabelCounts
+from adapt.correction.feasibility import check_correction
 from adapt.correction.history import History
 from adapt.correction.hook import FollowLabels
 from adapt.correction.label_store import LabelStore
 from adapt.correction.labels import Progress, TrainingLabels
 from adapt.correction.learner import NoisyLearner
+from adapt.correction.occurrence import check_occurrence
 from adapt.correction.settings import (
     AdeleSettings,
     CorrectionSettings,
@@ -30,18 +32,17 @@ from adapt.data.cache import ImageCache
 from adapt.data.catalog import describe_dataset
 from adapt.data.layout import Frame
 from adapt.data.settings import DatasetSettings
-from adapt.data.size import require_crop_fits
-from adapt.errors import SpecError
+from adapt.data.size import require_crop_fits, require_equal_sizes
 from adapt.hashing import hash_file
 from adapt.model import WeightsOf
 from adapt.noise.settings import NoiseSettings
 from adapt.openmmlab.checkpoint import load_weights
 from adapt.openmmlab.model import build_model
 from adapt.training.hooks import OnStep
-from adapt.training.runner import compute_fingerprint, run_training, set_training_size
+from adapt.training.runner import identify_run, run_training, set_training_size
 from adapt.training.sample import LabelledDataset
 from adapt.training.settings import TrainSettings
-from adapt.training.validation import Validate, Validation
+from adapt.training.validation import Validate, Validation, describe_validation
 
 LABELS = "labels"  # folder of the corrected labels, under the working folder
 
@@ -108,19 +109,23 @@ def train_on_noisy_labels(
     """
     if settings.augment.crop is not None:
         require_crop_fits(frames[0], dataset, settings.augment.crop)
+    require_equal_sizes(frames)
     classes = describe_dataset(dataset).classes
     progress = Progress(len(frames), settings.batch_size * settings.accumulate)
+    check_correction(correction, settings.iterations, progress.frames, progress.per_iteration)
+    check_occurrence(noise, correction, frames, dataset)
     identity = {
         "model": dict(model_config),
         "weights": hash_file(weights) if weights is not None else None,
         "frames": [frame.name for frame in frames],
         "dataset": dataset.model_dump(mode="json"),
         **describe_noisy_labels(noise, loss, correction),
-        "validation": None if validation is None else validation.interval,
+        "validation": None if validation is None else describe_validation(validation),
     }
     relabelling = None if isinstance(correction, CoTeachingSettings) else correction
-    labels = build_labels(dataset, noise, relabelling, progress, frames, workdir, compute_fingerprint(identity), cache)
-    check_curves(relabelling, settings.iterations, progress)
+    labels = build_labels(
+        dataset, noise, relabelling, progress, frames, workdir, identify_run(settings, seed, identity), cache
+    )
     curve = choose_curve(correction, progress)
     counts = LabelCounts(len(classes), curve.against)
 
@@ -196,42 +201,11 @@ def build_labels(
         cache: See `TrainingLabels`.
 
     Raises:
-        SpecError: The store is another run's, or a class that the correction names is unknown.
+        SpecError: The store is another run's.
     """
     store = None
     if correction is not None:
-        background = correction.rule.background
-        if background is not None and background not in describe_dataset(dataset).classes:
-            known = ", ".join(describe_dataset(dataset).classes)
-            raise SpecError(
-                f"correction.rule.background is '{background}', which is no class of the data set. Known: {known}."
-            )
         workdir.mkdir(parents=True, exist_ok=True)
         store = LabelStore(workdir / LABELS, run, [frame.name for frame in frames])
         store.open()
     return TrainingLabels(dataset, noise, progress, store, cache)
-
-
-def check_curves(correction: RelabellingSettings | None, iterations: int, progress: Progress) -> None:
-    """Refuse a training that ends before any curve has points enough for its fit.
-
-    Args:
-        correction: Whose curves are fitted; any other than ADELE has none.
-        iterations: Of the training.
-        progress: Of the training.
-
-    Raises:
-        SpecError: Names the settings and what would do.
-    """
-    if not isinstance(correction, AdeleSettings):
-        return
-    curve = correction.curve
-    each = curve.point_iterations or -(-progress.frames // progress.per_iteration)
-    needed = curve.min_points * each
-    epochs = progress.count_epochs(iterations * progress.per_iteration)
-    if iterations < needed or epochs < 1:
-        raise SpecError(
-            f"correction.curve needs {curve.min_points} points of {each} iterations before a class can trigger, and an epoch "
-            f"({progress.frames} frames, {progress.per_iteration} an iteration) to end after that, but the training has "
-            f"{iterations} iterations. Lower `point_iterations`, or train longer."
-        )

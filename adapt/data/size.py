@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
@@ -78,6 +79,26 @@ def require_crop_fits(frame: Frame, dataset: DatasetSettings, crop: Size) -> Non
         f"{_show(seen)}{how}, as '{frame.image.name}'. Set `augment.crop` to [{largest[0]}, {largest[1]}] or smaller, or "
         f"`resize` of the data set to something larger."
     )
+
+
+def require_equal_sizes(frames: Sequence[Frame]) -> None:
+    """Refuse labels that are not of their images' size, by the headers of their files.
+
+    Args:
+        frames: Those without a label are passed over.
+
+    Raises:
+        PrerequisiteError: Names the first such pair, how many there are, and both sizes; or a file that cannot be read.
+    """
+    pairs = [(frame.image, frame.label) for frame in frames if frame.label is not None]
+    sizes = [(image, read_size(image), label, read_size(label)) for image, label in pairs]
+    wrong = [pair for pair in sizes if pair[1] != pair[3]]
+    if wrong:
+        image, image_size, label, label_size = wrong[0]
+        raise PrerequisiteError(
+            f"{len(wrong)} of {len(pairs)} labels are not of their image's size: '{label}' is {_show(label_size)} pixels, "
+            f"its image '{image}' is {_show(image_size)}. Unpack both again, or remove the pairs."
+        )
 
 
 def _show(size: Size) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import cv2
 import numpy as np
 
 from adapt.data.label_map import IGNORE
@@ -17,6 +19,7 @@ from adapt.noise.generator import image_generator
 from adapt.noise.morphology import change_masks
 from adapt.noise.noisy_label import NoisyLabel
 from adapt.noise.settings import (
+    VERSION,
     BoundarySettings,
     DropSettings,
     FlipSettings,
@@ -27,7 +30,7 @@ from adapt.noise.settings import (
 from adapt.noise.units import Label
 from adapt.noise.weak import coarsen_masks
 
-__all__ = ["NoisyLabel", "add_noise", "check_names"]
+__all__ = ["NoisyLabel", "add_noise", "check_names", "describe_noise"]
 
 _MODELS: dict[type, Callable[[Label, Any, Sequence[str], np.random.Generator], NoisyLabel]] = {
     MorphologySettings: change_masks,
@@ -73,6 +76,19 @@ def check_names(settings: NoiseSettings, classes: Sequence[str]) -> None:
         SpecError: Names the key, what was given, what is allowed and the closest of it.
     """
     list_named(settings, classes)
+
+
+def describe_noise(settings: NoiseSettings, classes: Sequence[str]) -> str:
+    """Spell out all that decides what `add_noise` makes of a label, beside the label and the image's name.
+
+    Args:
+        settings: The noise.
+        classes: Names of the classes in train id order.
+
+    Returns:
+        JSON, for the keys of what is kept of noisy labels.
+    """
+    return json.dumps([VERSION, cv2.__version__, settings.model_dump(mode="json"), list(classes)])
 
 
 def _check_label(label: Label, image_name: str, count: int) -> None:

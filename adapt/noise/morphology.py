@@ -4,9 +4,10 @@ Paper: Adaptive Early-Learning Correction for Segmentation from Noisy Annotation
 Implements: the under- and over-segmentation of its SegTHOR experiments: 3x3 kernel, 2 to 4 iterations, at about 1000 pixels.
 Checked against: what Kangningthu/ADELE, SegThor/brat/loading.py does to a mask, by naive loops over pixels.
 Deviations: direction and iterations are drawn for each mask (the code: for each image) and the rate counts masks (images);
-    a mask is cut out before it is resized; under-segmentation only removes pixels (the code also sets pixels to background
-    that resizing there and back adds to the mask). Without a background [ours]: removed pixels take the class of the
-    nearest pixel outside the mask, and grown masks paint over every neighbour.
+    a mask is cut out before it is resized, and few pixels far apart, whose window would become huge, are cut out object by
+    object [ours]; under-segmentation only removes pixels (the code also sets pixels to background that resizing there and
+    back adds to the mask). Without a background [ours]: removed pixels take the class of the nearest pixel outside the
+    mask, and grown masks paint over every neighbour.
 Protocol: unit: a mask. Masks that are hit are painted one over the other in a drawn order.
 """
 
@@ -22,10 +23,13 @@ from adapt.noise.class_names import find_background
 from adapt.noise.noisy_label import NoisyLabel
 from adapt.noise.repaint import Redrawn, repaint
 from adapt.noise.settings import MorphologySettings
-from adapt.noise.units import Label, Mask, choose_units, find_masks, list_replaceable, widen
+from adapt.noise.units import Label, Mask, Unit, choose_units, find_masks, find_objects, list_replaceable, widen
 
 _KERNEL = np.ones((3, 3), np.uint8)
 _REACH = 2  # pixels on each side that cubic interpolation looks at
+# Most pixels that a mask's window is enlarged to (those of the label if it has more); ours: two labels of 2048x1024, tens
+# of milliseconds. Two pixels in its opposite corners would take 10^9 and seconds.
+_MOST_PIXELS = 2**22
 
 
 def change_masks(
@@ -54,9 +58,9 @@ def change_masks(
         iterations = int(generator.choice(settings.iterations))
         scale = math.sqrt(settings.area / int(masks[index].mask.sum()))
         margin = math.ceil((iterations + _REACH) / scale) + _REACH
-        unit = widen(masks[index], margin, label.shape)
-        changed = change_mask(unit.mask, scale, iterations, grows)
-        redrawn.append(Redrawn(unit, unit.mask | changed if grows else unit.mask & changed))
+        for unit in _cut_out(label, masks[index], scale, margin):
+            changed = change_mask(unit.mask, scale, iterations, grows)
+            redrawn.append(Redrawn(unit, unit.mask | changed if grows else unit.mask & changed))
     return NoisyLabel(repaint(label, redrawn, background), units=len(masks), hit=len(hit))
 
 
@@ -79,3 +83,14 @@ def change_mask(mask: Mask, scale: float, iterations: int, grows: bool) -> Mask:
     change = cv2.dilate if grows else cv2.erode
     changed = change(resized, _KERNEL, iterations=iterations)
     return np.asarray(cv2.resize(changed, (width, height), interpolation=cv2.INTER_CUBIC) > 0)
+
+
+def _cut_out(label: Label, mask: Unit, scale: float, margin: int) -> list[Unit]:
+    """Cut out a mask with a margin: as a whole, or object by object where its window at `scale` would be too large.
+
+    Both give the same, but for where the grid of the resized pixels lies and for objects a few of its pixels apart.
+    """
+    whole = widen(mask, margin, label.shape)
+    if whole.mask.size * scale**2 <= max(_MOST_PIXELS, label.size):
+        return [whole]
+    return [widen(part, margin, label.shape) for part in find_objects(label, [mask.class_id])]

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from adapt.atomic import write_atomically
 from adapt.data.catalog import describe_dataset
+from adapt.data.class_statistics import load_or_count
 from adapt.data.fingerprint import fingerprint_frames
 from adapt.data.label_map import IGNORE
 from adapt.data.layout import Frame, list_frames
@@ -26,7 +27,7 @@ from adapt.data.reading import read_frame
 from adapt.data.settings import DatasetSettings, FolderSettings
 from adapt.errors import PrerequisiteError, SpecError
 from adapt.noise.catalog import add_noise
-from adapt.noise.class_names import list_named
+from adapt.noise.class_names import list_named, require_present
 from adapt.noise.folder import IMAGES, LABEL_SUFFIX, LABELS, MASKS, open_folder, refuse_overlap, write_manifest
 from adapt.noise.settings import VERSION, NoiseSettings
 
@@ -40,7 +41,6 @@ class NoiseReport:
         units: Units of the noise model in all of them.
         hit: How many were hit.
         changed_share: Of the labelled pixels, those whose class changed, in [0, 1]; None where no pixel is labelled.
-        absent: Classes that the settings name (the background, those with a pair) and no label holds.
         problems: Files that could not be dealt with; empty when the folder is whole.
     """
 
@@ -48,7 +48,6 @@ class NoiseReport:
     units: int
     hit: int
     changed_share: float | None
-    absent: tuple[str, ...]
     problems: tuple[Problem, ...]
 
 
@@ -91,18 +90,23 @@ def write_noisy_labels(
         What was done, and what could not be.
 
     Raises:
-        SpecError: The settings name what does not exist, the split has no labels, or `out` holds something else.
-        PrerequisiteError: Folders are missing, labels are not prepared, or `out` cannot be written.
+        SpecError: The settings name a class that does not exist or that no label holds, the split has no labels, or `out`
+            holds something else.
+        PrerequisiteError: Folders are missing, labels are not prepared, `out` cannot be written, or the settings name
+            classes and a label cannot be read to look for them.
     """
     described = describe_dataset(dataset)
-    named = list_named(noise, described.classes)
+    names_classes = bool(list_named(noise, described.classes))
     refuse_overlap(out, described, root)
     frames = list_frames(dataset, root)
+    selection = f"data set type '{dataset.type}', split '{', '.join(dataset.splits)}'"
     if all(frame.label is None for frame in frames):
         raise SpecError(
-            f"The labels of data set type '{dataset.type}', split '{', '.join(dataset.splits)}', were never published, so "
-            "there is nothing to add noise to. Choose another split."
+            f"The labels of {selection}, were never published, so there is nothing to add noise to. Choose another split."
         )
+    if names_classes:
+        pixels = load_or_count(frames, dataset, root, workers).counts.sum(axis=0)
+        require_present(noise, described.classes, pixels.tolist(), selection)
     identity = {
         "version": VERSION,
         "noise": noise.model_dump(mode="json"),
@@ -132,8 +136,7 @@ def write_noisy_labels(
         "problems": [{"file": str(problem.file), "reason": problem.reason} for problem in problems],
     }
     write_manifest(out, content)
-    absent = tuple(described.classes[i] for i in named if not totals["classes"][described.classes[i]]["pixels"])
-    return NoiseReport(len(rows), totals["units"], totals["hit"], totals["changed_share"], absent, problems)
+    return NoiseReport(len(rows), totals["units"], totals["hit"], totals["changed_share"], problems)
 
 
 def _write_frame(frame: Frame, dataset: DatasetSettings, noise: NoiseSettings, out: Path) -> _Row | Problem:

@@ -29,7 +29,7 @@ class NoisyLabels(BaseTransform):
         """Read the settings.
 
         Args:
-            settings: The noise: `model`, `rate`, `seed` and what else the model has (`adapt.noise.settings`).
+            settings: The noise: `name`, `rate`, `seed` and what else the model has (`adapt.noise.settings`).
             classes: Names of the classes in train id order: the data set's `metainfo["classes"]`.
             image_suffix: How file names of images end after their frame's name, such as `_leftImg8bit.png`: then the
                 noise is that of `segshift data noise`. None: the file name less its extension is the name.

@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from adapt.data.label_map import IGNORE
 from adapt.training.settings import AugmentSettings
 
-IGNORE_LABEL = 255
 # mmseg's `RandomCrop` gives up after as many further draws.
 CROP_REDRAWS = 10
 
@@ -100,7 +100,7 @@ def draw_crop(
     if label is None or cat_max_ratio >= 1.0:
         return box
     for _ in range(CROP_REDRAWS):
-        counts = np.bincount(label[box].ravel(), minlength=256)[:IGNORE_LABEL]
+        counts = np.bincount(label[box].ravel(), minlength=256)[:IGNORE]
         if np.count_nonzero(counts) > 1 and counts.max() / counts.sum() < cat_max_ratio:
             break
         box = _draw_box(image, crop, generator)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-IGNORE_LABEL = 255
+from adapt.data.label_map import IGNORE
 
 
 def count_on_device(label: Tensor, prediction: Tensor, class_count: int) -> Tensor:
@@ -19,7 +19,7 @@ def count_on_device(label: Tensor, prediction: Tensor, class_count: int) -> Tens
     Returns:
         (K, K) int64 on the device; rows are labels, columns predictions.
     """
-    index = torch.where(label == IGNORE_LABEL, class_count * class_count, label * class_count + prediction).flatten()
+    index = torch.where(label == IGNORE, class_count * class_count, label * class_count + prediction).flatten()
     counts = torch.zeros(class_count * class_count + 1, dtype=torch.int64, device=index.device)
     counts.scatter_add_(0, index, torch.ones_like(index))  # bincount would wait for a GPU
     return counts[:-1].view(class_count, class_count)

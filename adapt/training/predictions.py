@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from adapt.data.label_map import IGNORE
 from adapt.errors import SpecError
 from adapt.networks.multi_resolution import MultiResolution
-from adapt.training.weighted_loss import IGNORE_LABEL, compute_weighted_cross_entropy
+from adapt.training.weighted_loss import compute_weighted_cross_entropy
 
 Box = tuple[int, int]
 """(top, left) of a detail crop, in pixels of the training crop."""
@@ -41,6 +43,21 @@ class Prediction:
         """Resize the logits to (H, W), bilinearly, in float32 whatever the network computes in: labels depend on it."""
         logits = self.logits.float()
         return functional.interpolate(logits, size=size, mode="bilinear", align_corners=self.head.align_corners)
+
+
+def draw_box(network: nn.Module, images: Tensor) -> Box | None:
+    """Draw the detail crop that a network trains with, from numpy's global state as mmsegmentation's own step does.
+
+    Args:
+        network: A segmentor.
+        images: (N, 3, H, W).
+
+    Returns:
+        None for any network but a `MultiResolution` one.
+    """
+    if not isinstance(network, MultiResolution):
+        return None
+    return network.draw_detail_box(np.random.default_rng(np.random.randint(2**31)), images.shape[2:])
 
 
 def run_network(network: nn.Module, images: Tensor, box: Box | None) -> tuple[list[Tensor], list[Prediction]]:
@@ -110,7 +127,7 @@ def compute_supervised_loss(predictions: list[Prediction], label: Tensor) -> Ten
         weight = None if head.sampler is None else head.sampler.sample(logits, target[:, None])
         losses = head.loss_decode if isinstance(head.loss_decode, nn.ModuleList) else [head.loss_decode]
         for loss in losses:
-            total = total + prediction.factor * loss(logits, target, weight=weight, ignore_index=IGNORE_LABEL)
+            total = total + prediction.factor * loss(logits, target, weight=weight, ignore_index=IGNORE)
     return total
 
 

@@ -35,7 +35,7 @@ def prepare_network(model: nn.Module, settings: TrainSettings, device: torch.dev
     backbones = find_backbones(model) if settings.compile else []
     with synchronise_batch_norm(model, device) if count_workers() > 1 else nullcontext():
         for backbone in backbones:
-            # In place, so names stay. The crop fixes the sizes: no code for sizes that vary.
+            # In place, so names stay. A run meets few sizes, its crop's and its scales': code for each, none for any.
             backbone.compile(dynamic=False)
         try:
             yield

@@ -179,8 +179,7 @@ def run_training(
     require_workers(settings.workers)
     workdir.mkdir(parents=True, exist_ok=True)
     device = device or torch.device("cpu")
-    run = {"seed": seed, "settings": settings.model_dump(mode="json", exclude=PRACTICAL_SETTINGS), **identity}
-    resume_point = workdir / f"resume-{compute_fingerprint(run)}.pth"
+    resume_point = workdir / f"resume-{identify_run(settings, seed, identity)}.pth"
     is_resumed = find_resume_point(resume_point, device)
     timer = getattr(model, "timer", None) or StepTimer()
     timer.device = device
@@ -230,6 +229,19 @@ def run_training(
         finally:
             runner.close()
     return model.eval()
+
+
+def identify_run(settings: TrainSettings, seed: int, identity: Mapping[str, Any]) -> str:
+    """Tell a run from all others in its working folder, in 16 hexadecimal digits.
+
+    Args:
+        settings: The run; what does not touch its numbers plays no part.
+        seed: The run's seed.
+        identity: JSON-able data of what is trained on what.
+    """
+    return compute_fingerprint(
+        {"seed": seed, "settings": settings.model_dump(mode="json", exclude=PRACTICAL_SETTINGS), **identity}
+    )
 
 
 def find_resume_point(path: Path, device: torch.device) -> bool:

@@ -35,6 +35,15 @@ class Validation:
     interval: int
 
 
+def describe_validation(validation: Validation) -> dict[str, Any]:
+    """Describe what tells a run's looks from others, as JSON-able data."""
+    return {
+        "frames": [frame.name for frame in validation.frames],
+        "dataset": validation.dataset.model_dump(mode="json"),
+        "interval": validation.interval,
+    }
+
+
 class Validate(Hook):
     """Computes mIoU every `interval` iterations and after the last, with the network in eval mode.
 
@@ -77,6 +86,9 @@ class Validate(Hook):
             counts += count_confusion(label, predict_classes(self.network, image, dataset.resize), classes)
         miou = mean_iou(counts)
         if miou is None:
-            raise PrerequisiteError("The frames for validation have no labelled pixel. Choose others.")
+            raise PrerequisiteError(
+                f"The {len(self.validation.frames)} frames of `validation.dataset`, such as "
+                f"'{self.validation.frames[0].name}', have no labelled pixel. Choose a data set whose frames have."
+            )
         self.history.append((done, miou))
         self.on_step(done, {"validation_miou": self.history[-1][1]})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn import functional
 
-IGNORE_LABEL = 255
+from adapt.data.label_map import IGNORE
 
 
 def compute_weighted_cross_entropy(logits: Tensor, label: Tensor, weight: Tensor) -> Tensor:
@@ -21,5 +21,5 @@ def compute_weighted_cross_entropy(logits: Tensor, label: Tensor, weight: Tensor
     Returns:
         The loss, a float32 scalar.
     """
-    loss = functional.cross_entropy(logits.float(), label, ignore_index=IGNORE_LABEL, reduction="none")  # (N, H, W)
+    loss = functional.cross_entropy(logits.float(), label, ignore_index=IGNORE, reduction="none")  # (N, H, W)
     return (loss * weight).mean()

@@ -14,13 +14,14 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from adapt.correction.counts import LabelCounts
+from adapt.correction.feasibility import check_correction
 from adapt.correction.hook import FollowLabels
 from adapt.correction.labels import Progress
+from adapt.correction.occurrence import check_occurrence
 from adapt.correction.settings import RelabellingSettings
 from adapt.correction.train import (
     NoisyTraining,
     build_labels,
-    check_curves,
     choose_curve,
     describe_noisy_labels,
 )
@@ -29,7 +30,7 @@ from adapt.data.catalog import describe_dataset
 from adapt.data.class_statistics import class_statistics
 from adapt.data.layout import Frame
 from adapt.data.settings import DatasetSettings
-from adapt.data.size import require_crop_fits
+from adapt.data.size import require_crop_fits, require_equal_sizes
 from adapt.errors import SpecError
 from adapt.hashing import hash_file
 from adapt.model import WeightsOf
@@ -40,7 +41,7 @@ from adapt.openmmlab import Hook
 from adapt.openmmlab.checkpoint import load_weights
 from adapt.openmmlab.model import build_model
 from adapt.training.hooks import OnStep
-from adapt.training.runner import compute_fingerprint, run_training, set_training_size
+from adapt.training.runner import identify_run, run_training, set_training_size
 from adapt.training.sample import LabelledDataset
 from adapt.training.settings import TrainSettings
 from adapt.uda.entropy_minimisation import EntropyMinimisation
@@ -121,7 +122,7 @@ def train_uda(
         cache: Keeps decoded images, or None.
         pictures: A folder for debug pictures every `settings.picture_interval` iterations, or None.
         noise: Made in the source's labels as they are read; None takes them as they are.
-        correction: What is done about wrong labels of the source; the student trains on the single scale in any case.
+        correction: What is done about wrong labels of the source, without consistency: the student trains on the single scale.
 
     Returns:
         The network that `uda.evaluate_with` names, in eval mode, on `device`; and what became of noisy labels.
@@ -153,8 +154,15 @@ def train_uda(
     classes = describe_dataset(source).classes
     progress = Progress(len(source_frames), settings.batch_size * settings.accumulate)
     if noise is not None or correction is not None:
-        check_curves(correction, settings.iterations, progress)
-        run = compute_fingerprint(identity)
+        require_equal_sizes(source_frames)
+        if correction is not None and correction.consistency is not None:
+            raise SpecError(
+                "`correction.consistency` is a loss over scales, but in an adaptation the student trains on the single "
+                "scale. Set `correction.consistency: null`."
+            )
+        check_correction(correction, settings.iterations, progress.frames, progress.per_iteration)
+        check_occurrence(noise, correction, source_frames, source)
+        run = identify_run(settings, seed, identity)
         labels = build_labels(source, noise, correction, progress, source_frames, workdir, run, cache)
         counts = LabelCounts(len(classes), choose_curve(correction, progress).against)
     labelled: Dataset[dict[str, Any]]

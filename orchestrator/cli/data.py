@@ -134,8 +134,6 @@ def run_noise(options: argparse.Namespace) -> int:
     hit, changed = _percent(report.hit, report.units), report.changed_share
     print(f"{report.images} labels with noise in {options.out}: {report.hit} of {report.units} units hit ({hit}),")
     print(f"{'no' if changed is None else f'{100 * changed:.2f}% of the'} labelled pixels changed.")
-    for name in report.absent:
-        print(f"The settings name the class '{name}', which none of these labels holds.")
     if not report.units and noise.rate:
         print("Nothing could be hit: no label holds a unit of this model.")
     return _print_problems(report.problems)

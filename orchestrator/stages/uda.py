@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
 from adapt import runtime
+from adapt.data.cache import ImageCache
 from adapt.data.catalog import describe_dataset
 from adapt.data.class_statistics import load_or_count
-from adapt.data.layout import list_frames
+from adapt.data.layout import Frame, list_frames
+from adapt.data.settings import DatasetSettings
+from adapt.noise.class_counts import load_or_count_noisy
 from adapt.openmmlab.model import resolve_config
-from adapt.uda.train import configure_network, count_source_classes, train_uda
+from adapt.uda.train import configure_network, train_uda
 from experiments.schema import UdaStage
 from experiments.task import Task
 from orchestrator.stages.network import keep_network, require_model
 from orchestrator.stages.noisy_labels import keep_noisy_training
 from orchestrator.stages.stage import StageContext, StageResult, count_loader_workers, with_progress
 from orchestrator.store import PICTURES
+
+CLASS_COUNTS = "class_counts"  # of the scratch folder, where no image cache is configured: for a task that goes on
+MOST_BYTES = 2**28  # of them; ours: GTA's 24,966 labels take 4 MB
 
 
 def run(task: Task, context: StageContext) -> StageResult:
@@ -29,10 +41,8 @@ def run(task: Task, context: StageContext) -> StageResult:
     bound = require_model(task)
     config = configure_network(resolve_config(bound.settings, len(classes)), settings.method)
     counts = None
-    if settings.method.rare_class is not None and settings.noise is not None:
-        counts = count_source_classes(source_frames, source, settings.noise, context.threads)
-    elif settings.method.rare_class is not None:
-        counts = load_or_count(source_frames, source, source_root, context.threads).counts
+    if settings.method.rare_class is not None:
+        counts = _count_classes(source_frames, source, source_root, settings, context)
     scores_labels = getattr(settings.method, "score_pseudo_labels", False)
     adapted = train_uda(
         config,
@@ -58,3 +68,13 @@ def run(task: Task, context: StageContext) -> StageResult:
     metrics = {} if adapted.noisy is None else keep_noisy_training(adapted.noisy, source_frames, source, context)
     network = keep_network(task, context, config, adapted.network, classes)
     return StageResult(network=network, classes=classes, metrics=metrics)
+
+
+def _count_classes(
+    frames: Sequence[Frame], source: DatasetSettings, root: Path, settings: UdaStage, context: StageContext
+) -> NDArray[np.int64]:
+    """Count the class pixels of the source labels as they are learnt, (N, K), unless that was done before."""
+    if settings.noise is None:
+        return load_or_count(frames, source, root, context.threads).counts
+    cache = context.cache or ImageCache(context.scratch / CLASS_COUNTS, MOST_BYTES)
+    return load_or_count_noisy(frames, source, root, settings.noise, cache, context.threads)

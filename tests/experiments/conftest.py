@@ -14,7 +14,10 @@ from experiments.task import BoundDataset, BoundModel
 
 
 class StubFacts:
-    """Facts that touch no disk: a fingerprint per data set type, a hash per config; tests may change single ones."""
+    """Facts that touch no disk: a fingerprint per data set type, a hash per config; tests may change single ones.
+
+    How many frames a data set has is not known but where `changed` says so, as `frames`.
+    """
 
     def __init__(self, loaded: LoadedExperiment, changed: dict[str, str]) -> None:
         self.loaded = loaded
@@ -32,6 +35,13 @@ class StubFacts:
     def share_frames(self, one: str, other: str) -> bool:
         assert {one, other} <= self.loaded.settings.datasets.keys()
         return one == other
+
+    def count_frames(self, name: str) -> int | None:
+        assert name in self.loaded.settings.datasets
+        return int(self.changed["frames"]) if "frames" in self.changed else None
+
+    def find_class_pixels(self, name: str) -> None:
+        assert name in self.loaded.settings.datasets
 
     def bind_weights(self, file: str, whose: str) -> str:
         assert whose.startswith("stage")
@@ -82,10 +92,10 @@ def refuse(expand_text: Expand, tmp_path: Path) -> Refuse:
     In the text `#!` marks the line that the error must name; each returned line that names it starts with `HERE`.
     """
 
-    def _refuse(text: str, overrides: Sequence[str] = ()) -> list[str]:
+    def _refuse(text: str, overrides: Sequence[str] = (), changed: dict[str, str] | None = None) -> list[str]:
         marked = [number for number, line in enumerate(text.splitlines(), 1) if line.endswith("#!")]
         with pytest.raises(SpecError) as caught:
-            expand_text(text, overrides)
+            expand_text(text, overrides, changed=changed)
         message = str(caught.value)
         for number in marked:
             message = message.replace(f"{tmp_path / 'test.yaml'}:{number}: ", "HERE ")

@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from adapt.data.layout import list_frames
 from adapt.data.miniature.settings import MiniatureSettings
+from adapt.data.miniature.write import write_miniature
 from adapt.errors import SpecError
 from experiments.facts import MISSING, WorkspaceFacts, hash_config
 from experiments.graph import expand
@@ -446,3 +448,43 @@ def test_the_images_of_a_data_set_are_resolved_once(bind: Bind, data: Path, monk
         assert not facts.share_frames("train", "val")
         assert facts.share_frames("val", "val")
     assert len(asked) == 3
+
+
+# Numbers of frames
+
+
+def test_frames_are_counted_as_they_are_listed(bind: Bind, data: Path) -> None:
+    facts = bind(TEXT.replace("split: train}", "split: [train, val], every: 2}"), Workspace(data=data))
+    assert facts.count_frames("val") is None
+    for name in ("val", "train"):
+        facts.bind_dataset(name, True)
+    assert (facts.count_frames("val"), facts.count_frames("train")) == (2, 2)
+
+
+@pytest.mark.parametrize(
+    "dataset",
+    [
+        "{type: gta, split: train, every: 2}",
+        "{type: synthia, split: train}",
+        "{type: cityscapes, split: train}",
+        "{type: cityscapes, split: [train, val], every: 3}",
+        "{type: acdc, split: val}",
+        "{type: acdc, split: train, subset: [fog, night], every: 3}",
+    ],
+)
+def test_frames_of_the_miniature_are_counted_before_they_are_there(bind: Bind, tmp_path: Path, dataset: str) -> None:
+    size = "{size: [32, 32], source_train: 3, target_train: 4, target_val: 1, acdc_per_condition: 2, clip_frames: 0}"
+    text = MINI.replace("{type: cityscapes, split: val}", dataset).replace("{seed: 0}", size)
+    facts = bind(text, Workspace(store=tmp_path))
+    counted = facts.count_frames("val")
+    assert facts.find_class_pixels("val") is None
+    assert not list(tmp_path.glob("miniature"))
+    settings, miniature = facts._loaded.settings.datasets["val"], facts._loaded.settings.miniature
+    assert miniature is not None
+    write_miniature(tmp_path / "made", miniature)
+    frames = list_frames(settings, tmp_path / "made" / settings.type, require_labels=False)
+    assert counted == len(frames)
+
+
+def test_a_miniature_without_a_frame_is_left_to_its_task(bind: Bind) -> None:
+    assert bind(MINI.replace("{seed: 0}", "{target_val: 0}"), Workspace()).count_frames("val") is None

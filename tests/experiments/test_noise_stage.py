@@ -92,13 +92,9 @@ def test_an_adaptation_takes_noise_and_correction_of_its_source(expand_text: Exp
         ),
         (
             "    correction: {name: adele, rule: {background: nothing}} #!\n",
-            "HERE stages.trained.correction.rule.background: 'nothing' is no class of the data. Known: Sky, Building, Pole, Road, "
-            "Pavement, Tree, SignSymbol, Fence, Car, Pedestrian, Bicyclist. Write `null` where there is none.",
-        ),
-        (
-            "    correction: {name: adele, curve: {point_iterations: 300}} #!\n",
-            "HERE stages.trained.correction.curve.point_iterations: 4 points of 300 iterations are needed before a class can "
-            "trigger, but the training has 1000 iterations. Lower `point_iterations`, or train longer.",
+            "HERE stages.trained.correction.rule.background: `correction.rule.background` names 'nothing', which is no class of "
+            "this data set. Allowed: Sky, Building, Pole, Road, Pavement, Tree, SignSymbol, Fence, Car, Pedestrian, Bicyclist. "
+            "The closest is 'Building'.",
         ),
         (
             "    correction: {name: adele, consistency: {scales: [0.5, 2.0]}} #!\n",
@@ -113,6 +109,75 @@ def test_an_adaptation_takes_noise_and_correction_of_its_source(expand_text: Exp
 )
 def test_what_does_not_fit_is_refused(refuse: Refuse, lines: str, line: str) -> None:
     assert refuse(TEXT + lines) == [line]
+
+
+# 1000 iterations of 2 images: of 900 frames an epoch has 450 iterations, of 600 frames 300.
+@pytest.mark.parametrize(
+    ("frames", "lines", "parts"),
+    [
+        (
+            900,
+            "{name: adele}",
+            ("1350, the end of epoch 3, but", "1000 iterations (2.22 epochs). Set `training.iterations`"),
+        ),
+        (
+            300,
+            "{name: adele, curve: {point_iterations: 300}}",
+            (
+                "4 points (`correction.curve.min_points`) of 300 iterations",
+                "at iteration 1200",
+                "1200 or more, or lower `corr",
+            ),
+        ),
+        (
+            600,
+            "{name: adele, curve: {point_iterations: null}}",
+            (
+                "of a whole epoch",
+                "at iteration 1200, the end of epoch 4",
+                "or lower `correction.curve.point_iterations`.",
+            ),
+        ),
+        (
+            600,
+            "{name: adele, rule: {every: 10}}",
+            ("divides", "at iteration 3000, the end of epoch 10", "or lower `correction.rule.every`."),
+        ),
+        (
+            300,
+            "{name: self_correction, epoch: 7}",
+            ("`correction.epoch`, 7, on", "at iteration 1050", "or lower `correction.epoch`."),
+        ),
+        (600, "{name: self_correction, epoch: 1, rule: {every: 4}}", ("at iteration 1200, the end of epoch 4",)),
+    ],
+)
+def test_a_correction_that_never_happens_is_refused(
+    refuse: Refuse, expand_text: Expand, frames: int, lines: str, parts: tuple[str, ...]
+) -> None:
+    text = TEXT + f"    correction: {lines} #!\n"
+    (line,) = refuse(text, changed={"frames": str(frames)})
+    assert line.startswith("HERE stages.trained.correction: `correction` would never change a label. ")
+    for part in parts:
+        assert part in line
+    needed = line.partition("`training.iterations` to ")[2].partition(" ")[0]
+    longer = text.replace("iterations: 1000", f"iterations: {needed}")
+    assert len(expand_text(longer, changed={"frames": str(frames)}).nodes) == 1
+    assert refuse(longer.replace(needed, str(int(needed) - 1), 1), changed={"frames": str(frames)})
+    assert len(expand_text(text).nodes) == 1  # how many frames there are is not known: the task refuses it
+
+
+def test_a_correction_counts_the_images_of_an_accumulated_batch(expand_text: Expand, refuse: Refuse) -> None:
+    text = TEXT + "    correction: {name: self_correction, epoch: 5} #!\n"
+    assert refuse(text, changed={"frames": "800"})
+    longer = text.replace("iterations: 1000,", "iterations: 1000, accumulate: 2,")
+    assert len(expand_text(longer, changed={"frames": "800"}).nodes) == 1
+
+
+def test_an_adaptation_corrects_in_epochs_of_its_source(expand_text: Expand, refuse: Refuse) -> None:
+    text = TEXT + UDA + "    correction: {name: self_correction, epoch: 3, consistency: null} #!\n"
+    (line,) = refuse(text, changed={"frames": "1000"})
+    assert "at iteration 1500" in line
+    assert len(expand_text(text, changed={"frames": "600"}).nodes) == 2
 
 
 def test_several_workers_are_refused(refuse: Refuse) -> None:

@@ -41,7 +41,10 @@ def train(
 ) -> Callable[..., NoisyTraining]:
     """Train on the frames, three an iteration: two iterations are an epoch."""
 
-    def run(folder: str, iterations: int = 12, on_step: Any = None, **options: Any) -> NoisyTraining:
+    def run(
+        folder: str, iterations: int = 12, on_step: Any = None, frames: Any = frames, config: Any = model_config,
+        seed: int = 5, **options: Any,
+    ) -> NoisyTraining:  # fmt: skip
         settings = TrainSettings(
             iterations=iterations,
             batch_size=3,
@@ -52,11 +55,11 @@ def train(
             log_interval=1,
         )
         return train_on_noisy_labels(
-            model_config,
+            config,
             frames,
             camvid,
             settings,
-            5,
+            seed,
             tmp_path / folder,
             on_step or (lambda iteration, metrics: None),
             **options,

@@ -12,9 +12,9 @@ from adapt.correction.label_store import LabelStore
 from adapt.correction.labels import Progress, TrainingLabels
 from adapt.data.cache import ImageCache
 from adapt.data.reading import read_frame
-from adapt.data.settings import DatasetSettings
+from adapt.data.settings import DatasetSettings, FolderSettings
 from adapt.noise.catalog import add_noise
-from adapt.noise.settings import FlipSettings
+from adapt.noise.settings import VERSION, FlipSettings
 
 NOISE = FlipSettings(rate=0.5, unit="pixel")
 
@@ -56,6 +56,31 @@ def test_a_cache_changes_nothing_and_keeps_noises_apart(frames, camvid, tmp_path
         assert (plain[2] is None) == (noise is None) == (cached[2] is None)
         if noise is not None:
             assert np.array_equal(plain[2], cached[2])
+
+
+def test_a_cache_keeps_class_orders_and_versions_of_the_noise_apart(
+    frames, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    cache, names = ImageCache(tmp_path, 2**28), [str(index) for index in range(12)]
+    pair = FlipSettings(rate=1.0, unit="pixel", target="pair", pairs={"0": "11"})
+    seen = []
+    # Train ids 0 -> 11, 11 -> 0; symmetric flips among 12 classes, and among 13.
+    for noise, classes in ((pair, names), (pair, names[::-1]), (NOISE, names), (NOISE, [*names, "12"])):
+        dataset = FolderSettings(classes=tuple(classes))
+        plain = TrainingLabels(dataset, noise, Progress(6, 3)).read(frames[1])[1]
+        cached = TrainingLabels(dataset, noise, Progress(6, 3), cache=cache).read(frames[1])[1]
+        assert np.array_equal(plain, cached)
+        seen.append(plain)
+    assert not np.array_equal(seen[0], seen[1])
+    assert not np.array_equal(seen[2], seen[3])
+    made = []
+    monkeypatch.setattr("adapt.correction.labels.add_noise", lambda *given: (made.append(given), add_noise(*given))[1])
+    labels = TrainingLabels(dataset, NOISE, Progress(6, 3), cache=cache)
+    labels.read(frames[1])
+    assert made == []
+    monkeypatch.setattr("adapt.noise.catalog.VERSION", VERSION + 1)
+    labels.read(frames[1])
+    assert len(made) == 1
 
 
 def test_corrected_labels_are_seen_from_the_first_iteration_after_their_epoch(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 import torch
 
@@ -19,12 +21,15 @@ from adapt.correction.settings import (
     RuleSettings,
     SelfCorrectionSettings,
 )
-from adapt.errors import SpecError
+from adapt.data.layout import Frame
+from adapt.errors import PrerequisiteError, SpecError
 from adapt.hashing import hash_file
-from adapt.noise.settings import FlipSettings
+from adapt.networks.multi_resolution_config import wrap_multi_resolution
+from adapt.noise.settings import DropSettings, FlipSettings
 from adapt.training.runner import train_supervised
 from adapt.training.settings import AugmentSettings, OptimizerSettings, ScheduleSettings, TrainSettings
 from adapt.training.validation import Validation
+from adapt.uda.settings import MultiResolutionSettings
 
 NOISE = FlipSettings(rate=0.4, unit="pixel")
 ALWAYS = RuleSettings(confidence=0.0)
@@ -132,7 +137,7 @@ def test_curves_are_those_of_the_training_predictions(train) -> None:
 
 
 def test_without_noise_there_is_nothing_to_memorise(train) -> None:
-    made = train("run", iterations=4, correction=ADELE.model_copy(update={"curve": CurveSettings(point_iterations=1)}))
+    made = train("run", iterations=6, correction=ADELE.model_copy(update={"curve": CurveSettings(point_iterations=1)}))
     assert {point["iou_m"] for point in made.history.points} == {None}
 
 
@@ -156,11 +161,97 @@ def test_another_runs_labels_are_refused(train, tmp_path: Path) -> None:
         train("run", noise=NOISE, correction=ADELE)
 
 
+def test_another_seeds_labels_are_refused(train) -> None:
+    """Two runs in one folder that differ in seed, or in settings, correct differently."""
+    train("run", noise=NOISE, correction=ADELE, iterations=6)
+    with pytest.raises(SpecError, match="belongs to another run"):
+        train("run", noise=NOISE, correction=ADELE, iterations=8)
+    with pytest.raises(SpecError, match="belongs to another run"):
+        train("run", noise=NOISE, correction=ADELE, iterations=6, seed=6)
+
+
+def test_labels_of_an_interrupted_future_are_forgotten(train, frames) -> None:
+    """What a run committed after its last resume point is corrected anew, not learnt."""
+    options = {"noise": NOISE, "correction": SelfCorrectionSettings(epoch=5, rule=ALWAYS, consistency=None)}
+    whole = train("whole", **options)
+
+    def stop(iteration: int, metrics: dict[str, float]) -> None:
+        if iteration == 5:
+            raise StoppedError
+
+    with pytest.raises(StoppedError):
+        train("cut", on_step=stop, **options)
+    store = LabelStore(
+        whole.labels.store.folder.parents[1] / "cut" / "labels", whole.labels.store.run, whole.labels.store.images
+    )
+    store.open()
+    wrong = np.full((32, 64), 3, np.uint8)
+    store.commit(2, [store.write(2, frame.name, wrong, 1) for frame in frames])
+    resumed = train("cut", **options)
+    assert same_weights(whole.network, resumed.network)
+    assert store.list_epochs() == whole.labels.store.list_epochs() == (5, 6)
+
+
+def test_damaged_labels_end_a_resumed_run(train) -> None:
+    options = {"noise": NOISE, "correction": SelfCorrectionSettings(epoch=1, rule=ALWAYS, consistency=None)}
+
+    def stop(iteration: int, metrics: dict[str, float]) -> None:
+        if iteration == 7:  # resumes at 6, when three epochs are over
+            raise StoppedError
+
+    with pytest.raises(StoppedError):
+        train("run", on_step=stop, **options)
+    made = train("other", **options)
+    folder = made.labels.store.folder.parents[1] / "run" / "labels" / "epoch-0003"
+    labels = sorted(folder.glob("*.png"))
+    labels[0].write_bytes(labels[1].read_bytes())
+    with pytest.raises(PrerequisiteError, match=f"{labels[0].name}': its content is not what was written"):
+        train("run", **options)
+
+
+def test_a_label_of_another_size_is_named(train, frames, tmp_path: Path) -> None:
+    small = tmp_path / "small.png"
+    cv2.imwrite(str(small), np.zeros((16, 32), np.uint8))
+    with pytest.raises(PrerequisiteError, match=r"1 of 6 labels .*small\.png' is 32x16 pixels, its image .* is 64x32"):
+        train("run", frames=(*frames[1:], Frame("bad", frames[0].image, small)))
+
+
+def test_a_network_of_two_resolutions_learns_from_one_scale_alone(train, model_config, monkeypatch) -> None:
+    two = wrap_multi_resolution(
+        model_config, MultiResolutionSettings(detail_crop=(24, 16), attention_channels=8, window=None)
+    )
+    made = train("run", iterations=4, config=two, noise=NOISE, loss=GeneralisedSettings())
+    assert [point["iteration"] for point in made.history.points] == [2, 4]
+    with pytest.raises(SpecError, match=r"one of one resolution|network of one resolution.*consistency: null"):
+        train("consistent", config=two, noise=NOISE, correction=ADELE)
+
+
 def test_a_training_too_short_for_the_curves_is_refused(train) -> None:
-    with pytest.raises(SpecError, match=r"4 points of 2 iterations .*6 frames, 3 an iteration.* has 7 iterations"):
+    with pytest.raises(SpecError, match=r"With 6 frames and 3 an iteration .*at iteration 8, .* has 7 iterations"):
         train("run", iterations=7, correction=AdeleSettings(curve=CurveSettings(point_iterations=None)))
 
 
 def test_an_unknown_background_is_refused(train) -> None:
-    with pytest.raises(SpecError, match=r"correction\.rule\.background is 'nothing'.* Known: Sky, "):
+    with pytest.raises(SpecError, match=r"`correction\.rule\.background` names 'nothing'.*Allowed: Sky, .*closest is"):
         train("run", correction=SelfCorrectionSettings(epoch=1, rule=RuleSettings(background="nothing")))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"noise": DropSettings(rate=0.1, background="Pole")}, "`background` names 'Pole', which no label of the 6 "),
+        (
+            {"correction": SelfCorrectionSettings(epoch=1, rule=RuleSettings(background="Pole"))},
+            "names 'Pole', which no ",
+        ),
+        ({"correction": SelfCorrectionSettings(epoch=7)}, "`correction` would never change a label"),
+        ({"correction": ADELE, "iterations": 5}, "`correction` would never change a label"),
+    ],
+)
+def test_what_would_do_nothing_is_refused_before_the_network_is_built(
+    train, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], message: str
+) -> None:
+    monkeypatch.setattr("adapt.correction.train.build_model", None)
+    monkeypatch.setattr("adapt.correction.occurrence.read_label", lambda frame, dataset: np.zeros((2, 2), np.uint8))
+    with pytest.raises(SpecError, match=message):
+        train("run", **options)

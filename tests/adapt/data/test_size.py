@@ -6,11 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 
 from adapt.data.layout import Frame
 from adapt.data.settings import DatasetSettings
-from adapt.data.size import fit_inside, read_size, require_crop_fits
+from adapt.data.size import fit_inside, read_size, require_crop_fits, require_equal_sizes
 from adapt.errors import PrerequisiteError, SpecError
 
 WriteRgb = Callable[..., None]
@@ -86,3 +87,15 @@ def test_both_sizes_and_the_remedy_are_named(frame: Frame) -> None:
         "resized to fit 20x20), as 'a.png'. Set `augment.crop` to [16, 15] or smaller, or `resize` of the data set to "
         "something larger."
     )
+
+
+def test_labels_of_another_size_than_their_image_are_named(frame: Frame, tmp_path: Path) -> None:
+    small, same = tmp_path / "small.png", tmp_path / "same.png"
+    cv2.imwrite(str(small), np.zeros((15, 20), np.uint8))
+    cv2.imwrite(str(same), np.zeros((30, 40), np.uint8))
+    fine = [Frame("same", frame.image, same), Frame("none", frame.image, None)]
+    require_equal_sizes(fine)
+    with pytest.raises(
+        PrerequisiteError, match=r"1 of 2 labels .*small\.png' is 20x15 pixels, its image .*a\.png' is 40x30"
+    ):
+        require_equal_sizes([*fine, Frame("small", frame.image, small)])

@@ -10,7 +10,7 @@ import pytest
 
 from adapt.noise.morphology import change_mask, change_masks
 from adapt.noise.settings import MorphologySettings
-from adapt.noise.units import list_classes
+from adapt.noise.units import Unit, find_objects, list_classes
 
 CLASSES = ("road", "car", "person", "sky")
 
@@ -145,3 +145,62 @@ def test_units_are_the_masks_but_for_the_background(make_street: Callable[[int],
     assert change_masks(label, MorphologySettings(rate=0.5), names, generator).units == present
     with_background = MorphologySettings(rate=1.0, background="road")
     assert change_masks(label, with_background, names, generator).units == present - 1
+
+
+def draw_squares(number: int) -> np.ndarray:
+    """Draw ten squares of a class, far enough apart not to meet, and a pixel of it in each corner."""
+    label = np.zeros((300, 400), np.uint8)
+    label[0, 0] = label[0, -1] = label[-1, 0] = label[-1, -1] = 1
+    places = np.random.default_rng(number).permutation(48)[:10]
+    for place, side in zip(places.tolist(), (1, 1, 2, 3, 4, 5, 5, 5, 10, 6), strict=True):
+        top, left = 10 + 48 * (place // 8), 10 + 48 * (place % 8)
+        label[top : top + side, left : left + side] = 1
+    return label
+
+
+@pytest.mark.parametrize("background", ["road", None])
+def test_object_by_object_is_what_the_whole_mask_gives(background: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    labels = [draw_squares(number) for number in range(6)]
+
+    def run() -> list[np.ndarray]:
+        # Twice the size, exactly: the grid of the resized pixels lies alike in every window.
+        area = 4.0 * int((labels[0] == 1).sum())
+        return [noise(label, seed, rate=1.0, background=background, area=area) for seed, label in enumerate(labels)]
+
+    def find(label: np.ndarray, classes: list[int]) -> list[Unit]:
+        found.append(find_objects(label, classes))
+        return found[-1]
+
+    found: list[list[Unit]] = []
+    monkeypatch.setattr("adapt.noise.morphology.find_objects", find)
+    wholes = run()
+    assert found == []
+    monkeypatch.setattr("adapt.noise.morphology._MOST_PIXELS", 1)
+    parts = run()
+    assert [len(objects) for objects in found] == [14] * 6  # the road's window is enlarged by less, or not at all
+    for label, whole, part in zip(labels, wholes, parts, strict=True):
+        np.testing.assert_array_equal(part, whole)
+        assert (part != label).any()
+
+
+@pytest.mark.parametrize("count", [2, 30, 400, 900])
+@pytest.mark.parametrize("grows", [True, False])
+def test_scattered_pixels_cost_no_more_than_a_large_mask(
+    count: int, grows: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    label = np.zeros((1024, 2048), np.uint8)
+    label.flat[np.random.default_rng(count).choice(label.size, count, replace=False)] = 1
+    label[0, 0] = label[-1, -1] = 1
+    sizes: list[int] = []
+    resize = cv2.resize
+
+    def note(pixels: np.ndarray, size: tuple[int, int], **options: int) -> np.ndarray:
+        sizes.append(size[0] * size[1])
+        assert sum(sizes) <= 4 * label.size
+        return resize(pixels, size, **options)
+
+    monkeypatch.setattr("adapt.noise.morphology.cv2.resize", note)
+    generator = np.random.default_rng(find_seed(grows))
+    noisy = change_masks(label, MorphologySettings(rate=1.0, background="road"), CLASSES, generator)
+    assert (noisy.units, noisy.hit) == (1, 1)
+    assert sizes

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
+from adapt.data.catalog import describe_dataset
 from adapt.data.layout import list_frames
 from adapt.data.reading import read_frame, read_label
 from adapt.data.settings import DatasetSettings, FolderSettings
@@ -196,14 +197,32 @@ def test_files_that_cannot_be_used_are_listed_and_the_others_done(camvid: Path, 
     assert len(list_frames(settings, tmp_path / "out")) == COUNT - 2  # images without a label are not linked either
 
 
-def test_classes_that_never_occur_are_named(camvid: Path, tmp_path: Path) -> None:
-    noise = FlipSettings(rate=1.0, target="pair", pairs={"Bicyclist": "Sky", "Sky": "Road"})
-    report = write_noisy_labels(CAMVID, camvid, noise, tmp_path / "out")
-    assert report.absent == ("Bicyclist",)
-    absent = FlipSettings(rate=1.0, target="pair", pairs={"Bicyclist": "Sky"})
-    report = write_noisy_labels(CAMVID, camvid, absent, tmp_path / "out2")
+@pytest.mark.parametrize(
+    ("noise", "key"),
+    [
+        (FlipSettings(rate=1.0, target="pair", pairs={"Bicyclist": "Sky", "Sky": "Building"}), "pairs"),
+        (DropSettings(rate=1.0, background="Bicyclist"), "background"),
+    ],
+)
+def test_named_classes_that_never_occur_are_refused_before_anything_is_written(
+    camvid: Path, tmp_path: Path, noise: Any, key: str
+) -> None:
+    message = f"`{key}` names 'Bicyclist', which no label of data set type 'camvid', split 'train' holds"
+    with pytest.raises(SpecError, match=message):
+        write_noisy_labels(CAMVID, camvid, noise, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    # It need not occur in every label.
+    label = camvid / "trainannot" / "0001TP_5.png"
+    pixels = cv2.imread(str(label), cv2.IMREAD_UNCHANGED)
+    pixels[0, 0] = list(describe_dataset(CAMVID).classes).index("Bicyclist")
+    cv2.imwrite(str(label), pixels)
+    assert write_noisy_labels(CAMVID, camvid, noise, tmp_path / "out").hit > 0
+
+
+def test_where_nothing_can_be_hit_there_is_no_share(camvid: Path, tmp_path: Path) -> None:
+    report = write_noisy_labels(CAMVID, camvid, DropSettings(rate=1.0, max_share=1e-9), tmp_path / "out")
     assert (report.units, report.hit, report.changed_share) == (0, 0, 0.0)
-    assert read_manifest(tmp_path / "out2")["totals"]["hit_share"] is None
+    assert read_manifest(tmp_path / "out")["totals"]["hit_share"] is None
 
 
 def test_what_is_refused_before_anything_is_written(camvid: Path, tmp_path: Path) -> None:

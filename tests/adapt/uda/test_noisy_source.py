@@ -13,7 +13,8 @@ import torch
 from adapt.correction.settings import AdeleSettings, CurveSettings, RuleSettings, SelfCorrectionSettings
 from adapt.data.layout import Frame
 from adapt.data.settings import DatasetSettings
-from adapt.noise.settings import FlipSettings
+from adapt.errors import SpecError
+from adapt.noise.settings import DropSettings, FlipSettings
 from adapt.training.settings import AugmentSettings, OptimizerSettings, ScheduleSettings, TrainSettings
 from adapt.uda.settings import DaformerSettings, MinEntSettings, RareClassSettings, UdaSettings
 from adapt.uda.train import Adapted, train_uda
@@ -112,3 +113,20 @@ def test_what_is_learnt_changes_with_noise_and_with_its_correction(adapt: Run, n
     memorised = [point["iou_m"] for point in made["noisy"].noisy.history.points]
     assert np.isfinite([value for value in memorised if value is not None]).all()
     assert memorised
+
+
+@pytest.mark.parametrize(
+    ("noisy", "message"),
+    [
+        ({"noise": DropSettings(rate=0.1, background="Pole")}, "`background` names 'Pole', which no label of the 5 "),
+        ({"correction": SelfCorrectionSettings(epoch=10, consistency=None)}, "`correction` would never change a label"),
+    ],
+)
+def test_what_would_do_nothing_is_refused_before_the_network_is_built(
+    adapt: Run, monkeypatch: pytest.MonkeyPatch, noisy: dict[str, Any], message: str
+) -> None:
+    """24 iterations of two images are nine epochs of the source."""
+    monkeypatch.setattr("adapt.uda.train.build_model", None)
+    monkeypatch.setattr("adapt.correction.occurrence.read_label", lambda frame, dataset: np.zeros((2, 2), np.uint8))
+    with pytest.raises(SpecError, match=message):
+        adapt("run", DAFORMER, **noisy)

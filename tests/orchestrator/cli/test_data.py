@@ -153,6 +153,13 @@ def test_noise_that_hits_nothing_is_told(noisy) -> None:
     assert "Nothing could be hit" in outcome.out
 
 
+def test_a_class_that_never_occurs_is_refused_before_anything_is_written(noisy, tmp_path: Path) -> None:
+    outcome = noisy("--model", "flip", "--rate", "0.5", "target=pair", "pairs={truck: bus}")
+    assert outcome.code == 2
+    assert "`pairs` names 'truck', which no label of data set type 'gta', split 'train' holds" in outcome.err
+    assert not (tmp_path / "noisy").exists()
+
+
 def test_other_noise_needs_another_folder(noisy) -> None:
     assert noisy("--model", "drop", "--rate", "0.5").code == 0
     outcome = noisy("--model", "drop", "--rate", "0.6")
