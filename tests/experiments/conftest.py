@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from adapt.errors import SpecError
+from experiments.facts import WorkspaceFacts
 from experiments.graph import Graph, expand
 from experiments.load import LoadedExperiment, load_experiment
 from experiments.task import BoundDataset, BoundModel
+from experiments.workspace import Workspace
 
 
 class StubFacts:
@@ -102,3 +104,13 @@ def refuse(expand_text: Expand, tmp_path: Path) -> Refuse:
         return message.replace(str(tmp_path / "test.yaml"), "FILE").splitlines()
 
     return _refuse
+
+
+@pytest.fixture
+def bind(write: Write) -> Callable[..., WorkspaceFacts]:
+    """Know the data sets and models of an experiment by a workspace."""
+
+    def _bind(text: str, workspace: Workspace) -> WorkspaceFacts:
+        return WorkspaceFacts(load_experiment(str(write(text)), "full"), workspace)
+
+    return _bind

@@ -16,9 +16,9 @@ Expand = Callable[..., Graph]
 Refuse = Callable[..., list[str]]
 
 
-def test_only_the_target_of_an_adaptation_is_bound_without_labels(write: Callable[..., Path]) -> None:
-
-    loaded = load_experiment(str(write(FULL)), "full")
+def list_bound(path: Path) -> set[tuple[str, bool]]:
+    """Expand an experiment; return which data sets it binds, and whether with labels."""
+    loaded = load_experiment(str(path), "full")
     asked: set[tuple[str, bool]] = set()
 
     class Recorder:
@@ -33,6 +33,11 @@ def test_only_the_target_of_an_adaptation_is_bound_without_labels(write: Callabl
             return BoundModel(loaded.settings.models[name], "c", None)
 
     expand(loaded, Recorder())
+    return asked
+
+
+def test_only_the_target_of_an_adaptation_is_bound_without_labels(write: Callable[..., Path]) -> None:
+    asked = list_bound(write(FULL))
     assert asked == {("source", True), ("target", False), ("test", True), ("fog", True), ("snow", True)}
 
 
@@ -88,20 +93,6 @@ def test_target_labels_are_bound_where_pseudo_labels_are_scored(write: Callable[
     text = edit(
         FULL, ("method: {feature_distance: null}", "method: {feature_distance: null, score_pseudo_labels: true}")
     )
-    loaded = load_experiment(str(write(text)), "full")
-    asked: set[tuple[str, bool]] = set()
-
-    class Recorder:
-        def bind_dataset(self, name: str, needs_labels: bool) -> BoundDataset:
-            asked.add((name, needs_labels))
-            return BoundDataset(loaded.settings.datasets[name], "f")
-
-        def require_crop_fits(self, name: str, crop: tuple[int, int]) -> None:
-            pass
-
-        def bind_model(self, name: str) -> BoundModel:
-            return BoundModel(loaded.settings.models[name], "c", None)
-
-    expand(loaded, Recorder())
+    asked = list_bound(write(text))
     assert ("target", True) in asked
     assert ("target", False) not in asked

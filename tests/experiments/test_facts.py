@@ -11,11 +11,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from adapt.data.layout import list_frames
-from adapt.data.miniature.settings import MiniatureSettings
-from adapt.data.miniature.write import write_miniature
 from adapt.errors import SpecError
-from experiments.facts import MISSING, WorkspaceFacts, hash_config
+from experiments.facts import MISSING, WorkspaceFacts
 from experiments.graph import expand
 from experiments.load import load_experiment
 from experiments.workspace import Workspace
@@ -35,17 +32,6 @@ stages:
   clean: {kind: evaluate, model: bare, dataset: val}
 """
 
-MINI = """\
-title: miniature
-datasets:
-  val: {type: cityscapes, split: val}
-models:
-  bare: {config: cgnet_small}
-miniature: {seed: 0}
-stages:
-  clean: {kind: evaluate, model: bare, dataset: val}
-"""
-
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
@@ -56,14 +42,6 @@ def data(tmp_path: Path) -> Path:
             (root / "camvid" / folder).mkdir(parents=True, exist_ok=True)
             (root / "camvid" / folder / f"{name}.png").write_bytes(b"pixels")
     return root
-
-
-@pytest.fixture
-def bind(write: Write) -> Bind:
-    def _bind(text: str, workspace: Workspace) -> WorkspaceFacts:
-        return WorkspaceFacts(load_experiment(str(write(text)), "full"), workspace)
-
-    return _bind
 
 
 def fingerprints(bind: Bind, data: Path) -> tuple[str, str]:
@@ -279,98 +257,6 @@ def test_a_crop_that_does_not_fit_is_refused_with_its_line(write: Write, own: Pa
     assert problem.startswith("data set 'ours': Cannot read the size of")
 
 
-# The miniature
-
-
-def miniature_root(bind: Bind, settings: str, store: Path) -> Path:
-    root = bind(MINI.replace("{seed: 0}", settings), Workspace(store=store)).miniature_root
-    assert root is not None
-    return root
-
-
-def test_the_miniature_is_known_by_its_settings_and_needs_no_file(bind: Bind, tmp_path: Path) -> None:
-    facts = bind(MINI, Workspace(store=tmp_path / "store"))
-    root = facts.miniature_root
-    assert root is not None
-    assert root.parent == tmp_path / "store" / "miniature"
-    assert facts.find_root("val") == root / "cityscapes"
-    assert facts.bind_dataset("val", True).fingerprint == f"miniature-{root.name}"
-    assert facts.problems == []
-    assert not (tmp_path / "store").exists()
-
-
-def test_other_settings_are_another_miniature(bind: Bind, tmp_path: Path) -> None:
-    assert miniature_root(bind, "{seed: 0}", tmp_path) == miniature_root(bind, "{}", tmp_path)
-    names = {
-        miniature_root(bind, settings, tmp_path).name
-        for settings in ("{seed: 0}", "{seed: 1}", "{size: [96, 48]}", "{source_train: 3}", "{clip_frames: 1}")
-    }
-    assert len(names) == 5
-    assert miniature_root(bind, "{}", tmp_path).name == miniature_root(bind, "{}", tmp_path / "other").name
-
-
-def test_another_version_is_another_miniature(bind: Bind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = miniature_root(bind, "{}", tmp_path)
-    monkeypatch.setattr("experiments.facts.MINIATURE_VERSION", 99)
-    assert miniature_root(bind, "{}", tmp_path) != before
-    assert MiniatureSettings().seed == 0
-
-
-def test_real_data_is_no_miniature(bind: Bind, data: Path) -> None:
-    facts = bind(TEXT, Workspace(data=data))
-    assert facts.miniature_root is None
-    assert facts.find_root("val") == data / "camvid"
-
-
-def test_a_type_that_the_miniature_lacks_is_refused(bind: Bind) -> None:
-    facts = bind(MINI.replace("cityscapes", "camvid"), Workspace())
-    with pytest.raises(SpecError, match="the miniature holds no data set of type 'camvid'"):
-        facts.bind_dataset("val", True)
-
-
-# Model configurations
-
-
-def sha(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def test_a_config_is_hashed_with_all_that_it_inherits(write: Write) -> None:
-    root, middle, leaf = "a = 1\n", "_base_ = ['../base/root.py']\nb = 2\n", "c = 3\n_base_ = 'own/middle.py'\n"
-    write(root, "base/root.py")
-    write(middle, "own/middle.py")
-    path = write(leaf, "leaf.py")
-    assert hash_config(path) == sha(leaf + sha(middle + sha(root)))
-    write("a = 2\n", "base/root.py")
-    assert hash_config(path) == sha(leaf + sha(middle + sha("a = 2\n")))
-
-
-def test_several_bases_are_hashed_in_their_order(write: Write) -> None:
-    for name in ("x", "y"):
-        write(f"{name} = 1\n", f"{name}.py")
-    leaf = "_base_ = ['./x.py', './y.py']\n"
-    assert hash_config(write(leaf, "leaf.py")) == sha(leaf + sha("x = 1\n") + sha("y = 1\n"))
-
-
-def test_a_config_without_base_is_its_bytes(write: Write) -> None:
-    text = "model = dict(_base_='x.py')  # a key of that name is no base\n"
-    assert hash_config(write(text, "leaf.py")) == sha(text)
-
-
-@pytest.mark.parametrize("text", ["a = (\n", "_base_ = name\n", "_base_ = ['no/such.py']\n"])
-def test_a_config_that_cannot_be_followed_is_refused(write: Write, text: str) -> None:
-    path = write(text, "leaf.py")
-    with pytest.raises(SpecError, match=f"model config {path}"):
-        hash_config(path)
-
-
-def test_a_config_with_read_base_is_refused_since_its_bases_cannot_be_hashed(tmp_path: Path) -> None:
-    config = tmp_path / "lazy.py"
-    config.write_text("from mmengine.config import read_base\nwith read_base():\n    from .base import *\n")
-    with pytest.raises(SpecError, match="read_base"):
-        hash_config(config)
-
-
 SHARED = """\
 title: who shares frames
 datasets:
@@ -410,32 +296,6 @@ def test_a_link_to_an_image_is_that_image(bind: Bind, data: Path) -> None:
     assert facts.share_frames("val", "train")
 
 
-def test_the_miniature_tells_shared_frames_from_its_settings(bind: Bind, tmp_path: Path) -> None:
-    names = {
-        "fog": "{type: acdc, split: val, subset: [fog]}",
-        "night": "{type: acdc, split: val, subset: [night]}",
-        "both": "{type: acdc, split: [train, val], subset: [fog, night]}",
-        "every": "{type: acdc, split: val}",
-        "other": "{type: acdc, split: train}",
-        "city": "{type: cityscapes, split: val}",
-    }
-    text = MINI.replace(
-        "  val: {type: cityscapes, split: val}", "\n".join(f"  {name}: {value}" for name, value in names.items())
-    ).replace("dataset: val", "dataset: city")
-    facts = bind(text, Workspace(store=tmp_path))
-    found = {(one, other) for one in names for other in names if one < other and facts.share_frames(one, other)}
-    assert found == {
-        ("both", "every"),
-        ("both", "fog"),
-        ("both", "night"),
-        ("both", "other"),
-        ("every", "fog"),
-        ("every", "night"),
-    }
-    assert all(facts.share_frames(other, one) for one, other in found)
-    assert all(facts.share_frames(name, name) for name in names)
-
-
 def test_the_images_of_a_data_set_are_resolved_once(bind: Bind, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two splits of one and two frames, asked for ever again."""
     facts = bind(TEXT, Workspace(data=data))
@@ -461,30 +321,7 @@ def test_frames_are_counted_as_they_are_listed(bind: Bind, data: Path) -> None:
     assert (facts.count_frames("val"), facts.count_frames("train")) == (2, 2)
 
 
-@pytest.mark.parametrize(
-    "dataset",
-    [
-        "{type: gta, split: train, every: 2}",
-        "{type: synthia, split: train}",
-        "{type: cityscapes, split: train}",
-        "{type: cityscapes, split: [train, val], every: 3}",
-        "{type: acdc, split: val}",
-        "{type: acdc, split: train, subset: [fog, night], every: 3}",
-    ],
-)
-def test_frames_of_the_miniature_are_counted_before_they_are_there(bind: Bind, tmp_path: Path, dataset: str) -> None:
-    size = "{size: [32, 32], source_train: 3, target_train: 4, target_val: 1, acdc_per_condition: 2, clip_frames: 0}"
-    text = MINI.replace("{type: cityscapes, split: val}", dataset).replace("{seed: 0}", size)
-    facts = bind(text, Workspace(store=tmp_path))
-    counted = facts.count_frames("val")
-    assert facts.find_class_pixels("val") is None
-    assert not list(tmp_path.glob("miniature"))
-    settings, miniature = facts._loaded.settings.datasets["val"], facts._loaded.settings.miniature
-    assert miniature is not None
-    write_miniature(tmp_path / "made", miniature)
-    frames = list_frames(settings, tmp_path / "made" / settings.type, require_labels=False)
-    assert counted == len(frames)
-
-
-def test_a_miniature_without_a_frame_is_left_to_its_task(bind: Bind) -> None:
-    assert bind(MINI.replace("{seed: 0}", "{target_val: 0}"), Workspace()).count_frames("val") is None
+def test_real_data_is_no_miniature(bind: Bind, data: Path) -> None:
+    facts = bind(TEXT, Workspace(data=data))
+    assert facts.miniature_root is None
+    assert facts.find_root("val") == data / "camvid"

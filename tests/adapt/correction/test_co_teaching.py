@@ -29,11 +29,6 @@ from adapt.uda.settings import MultiResolutionSettings
 SETTINGS = CoTeachingSettings(forget_rate=0.5, warmup_epochs=2)
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> None:
-    torch.set_num_threads(1)
-
-
 @pytest.fixture(scope="module")
 def samples(tmp_path_factory: pytest.TempPathFactory, write_toy_frame: Callable[..., Frame]) -> LabelledDataset:
     generator = np.random.default_rng(7)
