@@ -73,7 +73,7 @@ format: | $(BIN)/segshift  ## format the code
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-bench: | $(BIN)/segshift  ## measure: planning, scheduling, cached sweeps, the mini sweep, training steps, test-time methods
+bench: | $(BIN)/segshift  ## measure: planning, scheduling, cached sweeps, the mini sweep, training steps, test-time methods, corruptions
 	@$(BIN)/python tools/bench.py
 
 bench-gpu: | $(BIN)/segshift  ## measure on a GPU: DAFormer's step in the paper's configuration, test-time methods, ADELE's step

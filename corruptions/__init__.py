@@ -1,14 +1,14 @@
 """Image corruptions for robustness benchmarks: RGB images in, RGB images out.
 
 Importing the package costs nothing but the standard library: `corrupt` brings numpy when it is first asked for, and the
-reference implementation (scikit-image, numba, OpenCV) when it first corrupts an image.
+reference implementation (scikit-image, numba, OpenCV) or albumentations when it first corrupts an image.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from corruptions.catalog import CORRUPTIONS, SEVERITIES, Corruption
+from corruptions.catalog import CORRUPTIONS, SEVERITIES, WEATHER, Corruption
 from corruptions.errors import CorruptionError
 from corruptions.protocol import PROTOCOLS, Protocol
 from corruptions.seeding import derive_seed
@@ -21,6 +21,7 @@ __all__ = [
     "CORRUPTIONS",
     "PROTOCOLS",
     "SEVERITIES",
+    "WEATHER",
     "Corruption",
     "CorruptionError",
     "Protocol",

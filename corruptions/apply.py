@@ -4,23 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from corruptions.catalog import SEVERITIES, corruption
 from corruptions.errors import CorruptionError, unknown_name
+from corruptions.fast.backend import corrupt_fast
+from corruptions.image import to_rgb
+from corruptions.protocol import CHOICES
 from corruptions.reference import corrupt_reference
-
-MINIMUM_SIDE = 32  # pixels; the limit of imagecorruptions
+from corruptions.weather.backend import corrupt_weather
 
 Backend = Callable[[NDArray[np.uint8], str, int, int], NDArray[np.uint8]]
 
-BACKENDS: Mapping[str, Backend] = MappingProxyType({"reference": corrupt_reference})
+BACKENDS: Mapping[str, Backend] = MappingProxyType(
+    {"reference": corrupt_reference, "fast": corrupt_fast, "albumentations": corrupt_weather}
+)
 
 
 def corrupt(
-    image: NDArray[np.uint8],
+    image: NDArray[Any],
     name: str,
     severity: int,
     seed: int,
@@ -31,44 +36,32 @@ def corrupt(
     """Corrupt an RGB image; equal arguments give equal pixels in any process, and numpy's random state stays as it was.
 
     Args:
-        image: (H, W, 3) uint8 RGB, both sides at least 32 pixels. It is not changed.
-        name: One of `corruptions.CORRUPTIONS`.
+        image: (H, W, 3) uint8 RGB, both sides at least 32 pixels. It is not changed. Grey (H, W) or (H, W, 1) and opaque
+            RGBA (H, W, 4) are taken as the RGB that they show.
+        name: One of `corruptions.CORRUPTIONS` or `corruptions.WEATHER`.
         severity: 1 to 5.
         seed: In [0, 2**32), as `corruptions.derive_seed` makes it from the experiment's seed and the image's id.
-        backend: One of `BACKENDS`; a protocol's `backend`.
+        backend: Implementation of the 19, one of `CHOICES`; a protocol's `backend`. Weather has a backend of its own, the
+            same whatever is given here.
         origin: What an error calls the image: its file, where it has one.
 
     Returns:
         A new (H, W, 3) uint8 RGB array.
 
     Raises:
-        CorruptionError: If the image is not RGB uint8 or is too small, or if the name, the severity, the seed or the
-            backend is not one of those allowed.
+        CorruptionError: If the image is none of these, or if the name, the severity, the seed or the backend is not one of
+            those allowed.
 
     Example:
         >>> grey = np.full((32, 48, 3), 100, dtype=np.uint8)
         >>> corrupt(grey, "brightness", severity=3, seed=0)[0, 0].tolist()
         [176, 176, 176]
     """
-    corruption(name)
-    if backend not in BACKENDS:
-        raise unknown_name("corruption backend", backend, BACKENDS)
+    row = corruption(name)
+    if backend not in CHOICES:
+        raise unknown_name("corruption backend", backend, CHOICES)
     if severity not in SEVERITIES:
         raise CorruptionError(f"severity {severity!r} of {name} is none of {SEVERITIES}")
     if not 0 <= seed < 2**32:
         raise CorruptionError(f"seed {seed!r} of {name} is not in [0, 2**32): make it with corruptions.derive_seed")
-    _check_image(image, origin)
-    return BACKENDS[backend](image, name, severity, seed)
-
-
-def _check_image(image: NDArray[np.uint8], origin: str) -> None:
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-        raise CorruptionError(
-            f"{origin} has shape {image.shape} and dtype {image.dtype}, but corruptions take RGB: (H, W, 3) uint8"
-        )
-    height, width = image.shape[:2]
-    if min(height, width) < MINIMUM_SIDE:
-        raise CorruptionError(
-            f"{origin} is {width}x{height} pixels, but corruptions need {MINIMUM_SIDE} on each side: "
-            "use a larger image, or corrupt before resizing"
-        )
+    return BACKENDS[row.backend or backend](to_rgb(image, origin), name, severity, seed)

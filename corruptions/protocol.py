@@ -11,13 +11,27 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-from corruptions.catalog import CORRUPTIONS, SEVERITIES
+from corruptions.catalog import CORRUPTIONS, SEVERITIES, WEATHER, corruption
 from corruptions.errors import CorruptionError, unknown_name
+from corruptions.fast import VERSION as FAST_VERSION
+from corruptions.weather import VERSION as WEATHER_VERSION
 
 Cell = tuple[str, int]
 
-# backend -> the installed distribution that determines its pixels
-DISTRIBUTIONS: Mapping[str, str] = MappingProxyType({"reference": "imagecorruptions-imaug"})
+CHOICES = ("fast", "reference")  # the backends that implement the 19
+
+# backend -> the installed distributions that determine its pixels; of `fast`, beside its own VERSION: OpenCV resizes frost,
+# encodes JPEG and shapes spatter, imagecorruptions-imaug holds the photographs of frost
+DISTRIBUTIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "reference": ("imagecorruptions-imaug",),
+        "fast": ("imagecorruptions-imaug", "opencv-python-headless"),
+        "albumentations": ("albumentations", "albucore", "opencv-python-headless"),
+    }
+)
+
+# backend -> what its version opens with, where the pixels are also decided by code of ours
+_OURS = {"fast": f"segshift-corruptions {FAST_VERSION}", "albumentations": f"segshift-weather {WEATHER_VERSION}"}
 
 
 @dataclass(frozen=True)
@@ -27,7 +41,7 @@ class Protocol:
     Attributes:
         name: Name by which experiments and rankings refer to it.
         cells: Every (corruption, severity) that a complete row has a score for, corruption by corruption.
-        backend: Implementation of the corruptions, a key of `corruptions.apply.BACKENDS`.
+        backend: Implementation of the 19, one of `CHOICES`. Weather is always that of its own backend.
         channel_order: Order of the channels that the operations see. Published codes often feed BGR, which changes
             frost, snow, spatter and jpeg_compression.
         insertion_point: When the image is corrupted: decoded and not yet resized.
@@ -35,20 +49,35 @@ class Protocol:
 
     name: str
     cells: tuple[Cell, ...]
-    backend: Literal["reference"] = "reference"
+    backend: Literal["fast", "reference"] = "reference"
     channel_order: Literal["RGB"] = "RGB"
     insertion_point: Literal["before_resize"] = "before_resize"
 
     @property
+    def backends(self) -> tuple[str, ...]:
+        """The backends that its cells need, the chosen one of the 19 first."""
+        needed = {corruption(name).backend or self.backend for name, _ in self.cells}
+        return tuple(sorted(needed, key=lambda name: (name != self.backend, name)))
+
+    @property
     def version(self) -> str:
-        """Name and version of the distribution behind the backend, such as "imagecorruptions-imaug 1.1.5".
+        """Names and versions of what determines the pixels, backend by backend.
+
+        Such as "imagecorruptions-imaug 1.1.5", or "segshift-corruptions 1 (imagecorruptions-imaug 1.1.5,
+        opencv-python-headless 5.0.0.93)"; those of two backends are joined by "; ".
 
         Raises:
-            CorruptionError: If the distribution is not installed.
+            CorruptionError: If a distribution is not installed.
         """
-        distribution = DISTRIBUTIONS[self.backend]
+        return "; ".join(self._describe(backend) for backend in self.backends)
+
+    def _describe(self, backend: str) -> str:
+        installed = ", ".join(f"{name} {self._find_version(name)}" for name in DISTRIBUTIONS[backend])
+        return f"{_OURS[backend]} ({installed})" if backend in _OURS else installed
+
+    def _find_version(self, distribution: str) -> str:
         try:
-            return f"{distribution} {importlib.metadata.version(distribution)}"
+            return importlib.metadata.version(distribution)
         except importlib.metadata.PackageNotFoundError as error:
             raise CorruptionError(
                 f"protocol {self.name!r} needs the package {distribution}, which is not installed: "
@@ -79,6 +108,8 @@ _ROWS = (
     Protocol("fan", _grid(CORRUPTIONS, (1, 2, 3))),
     # SemSegBench (arXiv:2505.18015): the 15 common at severity 3.
     Protocol("semsegbench", _grid(_COMMON, (3,))),
+    # Ours: the six operations of weather at all severities.
+    Protocol("weather", _grid(WEATHER, SEVERITIES)),
     # Ours, chosen to take minutes on a CPU: a corruption or two of each family at a severity where adaptation shows.
     Protocol(
         "quick",
@@ -115,3 +146,41 @@ def protocol(name: str) -> Protocol:
     if name not in PROTOCOLS:
         raise unknown_name("protocol", name, PROTOCOLS)
     return PROTOCOLS[name]
+
+
+def choose_backend(
+    name: str, severity: int, backend: Literal["fast", "reference"] | None = None, protocol_name: str | None = None
+) -> Literal["fast", "reference"]:
+    """Find the backend for one cell, as a protocol or its user has it.
+
+    Args:
+        name: A corruption of the catalogue.
+        severity: 1 to 5.
+        backend: Implementation of the 19. None: the protocol's, or the reference without one.
+        protocol_name: Of the protocol that the images are to follow, or None.
+
+    Returns:
+        The backend to pass to `corruptions.corrupt`.
+
+    Raises:
+        CorruptionError: A name is not known, or the protocol has no such cell or another backend.
+
+    Example:
+        >>> choose_backend("fog", 3, protocol_name="michaelis")
+        'reference'
+    """
+    corruption(name)
+    if backend not in (None, *CHOICES):
+        raise unknown_name("corruption backend", str(backend), CHOICES)
+    if severity not in SEVERITIES:
+        raise CorruptionError(f"severity {severity!r} of {name} is none of {SEVERITIES}")
+    if protocol_name is None:
+        return backend or "reference"
+    found = protocol(protocol_name)
+    if (name, severity) not in found.cells:
+        raise CorruptionError(f"protocol {found.name!r} has no severity {severity} of {name}: leave the protocol out")
+    if backend not in (None, found.backend):
+        raise CorruptionError(
+            f"protocol {found.name!r} has the backend {found.backend!r}, not {backend!r}: leave one of them out"
+        )
+    return found.backend

@@ -9,6 +9,7 @@ from typing import Any
 from adapt.noise.settings import VERSION as NOISE_VERSION
 from adapt.training.settings import PRACTICAL_SETTINGS, TrainSettings
 from adapt.tta.stream_settings import StreamSettings
+from corruptions.catalog import WEATHER
 from corruptions.protocol import protocol
 from experiments.schema import (
     STAGE_VERSIONS,
@@ -72,7 +73,7 @@ def identify(
         else:
             identity["stream_version"] = STAGE_VERSIONS["stream"]  # its trials are streams
         if any(domain.corruption for domain in find_stream(settings).domains):
-            identity["corruptions"] = describe_corruptions(STREAM_BACKEND)[1:]
+            identity["corruptions"] = describe_stream_corruptions(find_stream(settings))
     if model is not None:
         identity["model"] = [
             model.settings.overrides,
@@ -105,3 +106,11 @@ def describe_corruptions(name: str) -> list[Any]:
     """Return what decides the pixels of a protocol: its cells, its backend and the version of that."""
     found = protocol(name)
     return [found.cells, found.backend, found.version]
+
+
+def describe_stream_corruptions(stream: StreamSettings) -> list[Any]:
+    """Return what decides the pixels of a stream with corrupted domains: the backend of the 19, and all versions."""
+    _, backend, version = describe_corruptions(STREAM_BACKEND)
+    if any(domain.corruption in WEATHER for domain in stream.domains):
+        version = f"{version}; {describe_corruptions('weather')[2]}"
+    return [backend, version]

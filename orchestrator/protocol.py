@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from corruptions.protocol import protocol as find_protocol
-from experiments.identity import STREAM_BACKEND
+from experiments.identity import describe_stream_corruptions
 from experiments.schema import BenchmarkStage, EvaluateStage, StreamStage
 from experiments.task import Task
 
@@ -51,6 +51,6 @@ def describe_protocol(task: Task) -> dict[str, Any]:
             "datasets": data,
             "reset": settings.reset.model_dump(mode="json"),
             "online": "batch size 1; one step a frame",
-            "backend_version": find_protocol(STREAM_BACKEND).version if corrupted else None,
+            "backend_version": describe_stream_corruptions(settings.stream)[1] if corrupted else None,
         }
     raise TypeError(f"task {task.name} of kind {task.kind} scores nothing")

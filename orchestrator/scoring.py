@@ -13,7 +13,7 @@ from adapt.scores.confusion import iou_per_class, mean_iou
 from adapt.scores.robustness import generalization_ability, mean_corrupted, relative_corrupted
 from adapt.scores.temporal import ClipScore, Ratio, score_temporal
 from adapt.tta.summary import summarise
-from corruptions.catalog import CORRUPTIONS
+from corruptions.catalog import corruption
 from orchestrator.record import Cell, Clip, Record
 
 CLEAN = "clean"
@@ -88,7 +88,7 @@ def _score_benchmark(record: Record) -> dict[str, float | None]:
     wanted = [(str(name), int(severity)) for name, severity in (record.protocol or {}).get("cells", [])]
     complete = bool(wanted) and set(wanted) <= set(grid)
     mpc = mean_corrupted(grid, wanted) if complete else None
-    fixed = [cell for cell in wanted if not CORRUPTIONS[cell[0]].moves_pixels]
+    fixed = [cell for cell in wanted if not corruption(cell[0]).moves_pixels]
     return {
         "clean_miou": clean,
         "mpc": mpc,

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from types import FrameType
 
 from adapt.errors import SegshiftError
-from orchestrator.cli import adapt, dashboard, data, doctor, leaderboard, mlflow, plan, run_task, status, sweep
+from orchestrator.cli import adapt, corrupt, dashboard, data, doctor, leaderboard, mlflow, plan, run_task, status, sweep
 
-COMMANDS = (plan, sweep, status, leaderboard, data, doctor, dashboard, mlflow, run_task, adapt)
+COMMANDS = (plan, sweep, status, leaderboard, data, corrupt, doctor, dashboard, mlflow, run_task, adapt)
 
 DESCRIPTION = """\
 Run domain-adaptation and robustness experiments in semantic segmentation as one graph, and compare them.
@@ -46,9 +46,15 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """Parse a command line; overrides may stand after options too, which argparse alone does not allow."""
+    """Parse a command line; overrides may stand after options too, which argparse alone does not allow.
+
+    So may the optional argument that a command names as its `late_argument`.
+    """
     parser = build_parser()
     options, rest = parser.parse_known_args(arguments)
+    late = getattr(options, "late_argument", None)
+    if late and getattr(options, late) is None and len(rest) == 1 and not rest[0].startswith("-"):
+        setattr(options, late, rest.pop())
     strays = [text for text in rest if text.startswith("-") or "overrides" not in options]
     if strays:
         parser.error(f"unrecognized arguments: {' '.join(strays)} (see segshift {options.command} --help)")

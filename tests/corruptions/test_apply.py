@@ -175,21 +175,6 @@ def test_views_that_are_not_contiguous_are_read_right() -> None:
 
 
 @pytest.mark.parametrize(
-    ("image", "message"),
-    [
-        (np.zeros((40, 40), np.uint8), r"a\.png has shape \(40, 40\) and dtype uint8"),
-        (np.zeros((40, 40, 4), np.uint8), r"a\.png has shape \(40, 40, 4\)"),
-        (np.zeros((40, 40, 3), np.float32), r"a\.png has .* dtype float32"),
-        (np.zeros((31, 400, 3), np.uint8), r"a\.png is 400x31 pixels, but corruptions need 32 on each side"),
-        (np.zeros((400, 31, 3), np.uint8), r"a\.png is 31x400 pixels"),
-    ],
-)
-def test_other_images_are_refused_by_name(image: NDArray[np.uint8], message: str) -> None:
-    with pytest.raises(CorruptionError, match=message):
-        corrupt(image, "fog", 1, seed=0, origin="a.png")
-
-
-@pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (("fogg", 1, 0), r"unknown corruption 'fogg': did you mean 'fog'\?"),
@@ -205,7 +190,10 @@ def test_other_arguments_are_refused(arguments: tuple[str, int, int], message: s
 
 
 def test_unknown_backend_is_refused() -> None:
-    with pytest.raises(CorruptionError, match=r"unknown corruption backend 'refrence': did you mean 'reference'\?"):
+    with pytest.raises(
+        CorruptionError,
+        match=r"unknown corruption backend 'refrence': did you mean 'reference'\? known are fast, reference",
+    ):
         corrupt(scene(32, 32), "fog", 1, seed=0, backend="refrence")
 
 

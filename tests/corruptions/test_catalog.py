@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 import corruptions.catalog
-from corruptions import CORRUPTIONS, SEVERITIES, CorruptionError
+from corruptions import CORRUPTIONS, SEVERITIES, WEATHER, CorruptionError
 from corruptions.catalog import corruption
+from corruptions.weather.operations import OPERATIONS
 
 
 def constants_in_source(name: str) -> list[object]:
@@ -60,7 +61,20 @@ def test_families_and_moving_pixels() -> None:
 
 
 def test_every_severity_has_constants() -> None:
-    assert all(len(row.constants) == len(SEVERITIES) == 5 for row in CORRUPTIONS.values())
+    rows = [*CORRUPTIONS.values(), *WEATHER.values()]
+    assert all(len(row.constants) == len(SEVERITIES) == 5 for row in rows)
+    assert all(len({len(values) for values in row.constants}) == 1 for row in rows)
+
+
+def test_weather_is_ours_and_has_names_and_a_backend_of_its_own() -> None:
+    assert not set(WEATHER) & set(CORRUPTIONS)
+    assert all(name == row.name == corruption(name).name for name, row in WEATHER.items())
+    assert {(row.family, row.moves_pixels, row.backend) for row in WEATHER.values()} == {
+        ("weather", False, "albumentations")
+    }
+    assert all(row.source.startswith("ours") for row in WEATHER.values())
+    assert {row.backend for row in CORRUPTIONS.values()} == {None}
+    assert list(OPERATIONS) == list(WEATHER)
 
 
 def test_unknown_name_suggests_the_closest() -> None:
@@ -73,10 +87,11 @@ def test_unknown_name_suggests_the_closest() -> None:
 def test_table_and_protocols_import_without_third_parties() -> None:
     code = (
         "import sys, corruptions.catalog, corruptions.protocol\n"
-        "heavy = {'numpy', 'cv2', 'PIL', 'scipy', 'skimage', 'numba', 'imagecorruptions', 'torch'} & set(sys.modules)\n"
+        "heavy = {'numpy', 'cv2', 'PIL', 'scipy', 'skimage', 'numba', 'imagecorruptions', 'torch', 'albumentations'}\n"
+        "heavy &= set(sys.modules)\n"
         "assert not heavy, heavy\n"
         "from corruptions import corrupt\n"
-        "assert 'imagecorruptions' not in sys.modules and 'numpy' in sys.modules\n"
+        "assert not {'imagecorruptions', 'numba', 'cv2', 'albumentations'} & set(sys.modules) and 'numpy' in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 

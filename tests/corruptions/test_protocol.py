@@ -6,13 +6,17 @@ import dataclasses
 import doctest
 import importlib.metadata
 from collections import Counter
+from importlib.metadata import version as installed
+from typing import Any
 
 import pytest
 
 import corruptions.protocol
-from corruptions import CORRUPTIONS, PROTOCOLS, CorruptionError
+from corruptions import CORRUPTIONS, PROTOCOLS, WEATHER, CorruptionError
 from corruptions.apply import BACKENDS
-from corruptions.protocol import DISTRIBUTIONS, protocol
+from corruptions.fast import VERSION
+from corruptions.protocol import DISTRIBUTIONS, Protocol, choose_backend, protocol
+from corruptions.weather import VERSION as WEATHER_VERSION
 
 EXTRA = {"speckle_noise", "gaussian_blur", "spatter", "saturate"}
 
@@ -66,13 +70,61 @@ def test_cells_are_distinct_and_known_and_the_rest_is_said(name: str) -> None:
     row = protocol(name)
     assert row.name == name
     assert len(set(row.cells)) == len(row.cells)
-    assert {corruption for corruption, _ in row.cells} <= set(CORRUPTIONS)
+    known = WEATHER if name == "weather" else CORRUPTIONS
+    assert {corruption for corruption, _ in row.cells} <= set(known)
     assert (row.backend, row.channel_order, row.insertion_point) == ("reference", "RGB", "before_resize")
-    assert row.version == f"imagecorruptions-imaug {importlib.metadata.version('imagecorruptions-imaug')}"
+    if name != "weather":
+        assert row.backends == ("reference",)
+        assert row.version == f"imagecorruptions-imaug {importlib.metadata.version('imagecorruptions-imaug')}"
+
+
+def test_weather_is_the_six_at_all_severities() -> None:
+    assert severities("weather") == {name: {1, 2, 3, 4, 5} for name in WEATHER}
+    assert protocol("weather").backends == ("albumentations",)
+
+
+def test_version_names_every_backend_that_a_cell_needs() -> None:
+    mixed = Protocol("mine", (("weather_fog", 1), ("fog", 1)), backend="fast")
+    assert mixed.backends == ("fast", "albumentations")
+    fast, weather = Protocol("mine", (("fog", 1),), backend="fast").version, protocol("weather").version
+    assert weather.startswith(f"segshift-weather {WEATHER_VERSION} (albumentations {installed('albumentations')}, albu")
+    assert mixed.version == f"{fast}; {weather}"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "backend"),
+    [
+        (("fog", 3), "reference"),
+        (("fog", 3, "fast"), "fast"),
+        (("fog", 3, None, "quick"), None),
+        (("frost", 2, None, "quick"), "reference"),
+        (("frost", 2, "reference", "quick"), "reference"),
+        (("frost", 2, "fast", "quick"), None),
+        (("frost", 6), None),
+        (("forst", 2), None),
+        (("frost", 2, "albumentations"), None),
+        (("weather_fog", 2, None, "weather"), "reference"),
+    ],
+)
+def test_backend_of_a_cell(arguments: tuple[Any, ...], backend: str | None) -> None:
+    if backend is None:
+        message = r"has no severity 3 of fog|leave one of them out|severity 6|did you mean|unknown corruption backend"
+        with pytest.raises(CorruptionError, match=message):
+            choose_backend(*arguments)
+    else:
+        assert choose_backend(*arguments) == backend
 
 
 def test_every_backend_has_a_distribution() -> None:
     assert set(DISTRIBUTIONS) == set(BACKENDS)
+
+
+def test_fast_backend_names_its_version_and_what_else_decides_pixels() -> None:
+    row = Protocol("mine", protocol("quick").cells, backend="fast")
+    opencv, photographs = (
+        f"{name} {importlib.metadata.version(name)}" for name in ("opencv-python-headless", "imagecorruptions-imaug")
+    )
+    assert row.version == f"segshift-corruptions {VERSION} ({photographs}, {opencv})"
 
 
 def test_missing_distribution_names_the_command(monkeypatch: pytest.MonkeyPatch) -> None:

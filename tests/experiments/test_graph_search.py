@@ -136,6 +136,20 @@ def test_a_version_of_the_search_changes_the_streams_that_it_tunes(
     assert changed == {"weather.search", "weather"}
 
 
+def test_a_search_in_weather_names_that_backend_too(expand_text: Expand, monkeypatch: pytest.MonkeyPatch) -> None:
+    from experiments import identity
+
+    text = edit(TUNED, ("[{dataset: rain}]", "[{dataset: rain, corruption: weather_fog, severity: 1}]"))
+    before = expand_text(text)
+    real = identity.describe_corruptions
+    monkeypatch.setattr(
+        identity, "describe_corruptions", lambda name: [[], "x", "9"] if name == "weather" else real(name)
+    )
+    after = expand_text(text)
+    changed = {a.stage for a, b in zip(before.nodes, after.nodes, strict=True) if a.key != b.key}
+    assert changed == {"weather.search", "weather"}
+
+
 def test_a_point_without_a_search_has_none(expand_text: Expand) -> None:
     search = "{stream: {kind: single, domains: [{dataset: rain}]}, space: {lr: [0.1, 0.2]}}"
     text = edit(

@@ -67,6 +67,9 @@ def test_a_corrupted_stream_names_the_version_behind_its_pixels(make_task) -> No
     corrupted = make_task("a", "stream", stream={"kind": "single", "domains": [fog]})
     assert str(describe_protocol(corrupted)["backend_version"]).startswith("imagecorruptions-imaug ")
     assert describe_protocol(make_task("a", "stream"))["backend_version"] is None
+    weather = make_task("a", "stream", stream={"kind": "single", "domains": [fog | {"corruption": "weather_fog"}]})
+    assert "; segshift-weather 1 (albumentations " in str(describe_protocol(weather)["backend_version"])
+    assert "weather" not in str(describe_protocol(corrupted)["backend_version"])
 
 
 def test_a_stage_without_scores_has_none(make_task) -> None:

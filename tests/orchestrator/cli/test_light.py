@@ -29,6 +29,7 @@ print(f"code={code} heavy={heavy}", file=sys.stderr)
         (["plan", "gta2cityscapes", "--profile", "full"], 2),
         (["status"], 0),
         (["sweep", "gta2cityscapes", "--profile", "full"], 2),
+        (["corrupt", "images", "copies", "--protocol", "quik"], 2),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else str(value),
 )

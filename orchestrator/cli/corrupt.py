@@ -1,0 +1,172 @@
+"""`segshift corrupt`: write corrupted copies of a folder of images, or one picture of all corruptions."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from adapt.errors import SpecError
+from corruptions.errors import CorruptionError
+from corruptions.protocol import CHOICES, PROTOCOLS
+from corruptions.protocol_file import find_protocol
+from corruptions.selection import select_cells
+from orchestrator.cli.options import add_command
+
+if TYPE_CHECKING:
+    from corruptions.protocol import Cell, Protocol
+
+EXAMPLES = f"""\
+  look first: one picture, a row for each corruption, a column for each severity
+    segshift corrupt street.jpg --preview corruptions.png
+  every image of a folder under the 15 x 5 cells of a protocol
+    segshift corrupt /data/cityscapes/leftImg8bit/val /data/cityscapes-c --protocol michaelis --backend fast
+  a part of it; the rest can be added later, into the same folder
+    segshift corrupt images copies --protocol michaelis --only fog snow --severity 3 5
+  a protocol of your own, in a YAML file:   {{name: winter, backend: fast, cells: {{fog: [1, 3, 5], snow: [3]}}}}
+    segshift corrupt images copies --protocol winter.yaml --seed 1
+
+OUT/CORRUPTION/SEVERITY/...  the folders and names of SRC; PNG files (lossless), so the suffix becomes .png
+OUT/manifest.json            protocol, backend and its version, seed; for each copy its source, seed and both hashes
+
+protocols: {", ".join(PROTOCOLS)}
+SRC holds images only: labels are not corrupted and not copied, and label images inside SRC would be taken for images.
+elastic_transform, zoom_blur and glass_blur move pixels, and the labels do not follow: report means with and without them.
+The pixels of a copy depend on the seed, the image's path inside SRC, corruption, severity and the backend's version alone.
+Copies that are there, with the hash that the manifest says, stay; after an interruption the same command goes on.
+Exit codes: 0 done, 1 done but for some images (listed), 2 nothing was done, 130 stopped by Ctrl-C.
+"""
+SHOWN_PROBLEMS = 50
+REFERENCE_HINT = "--backend fast corrupts in a tenth of the time, within 1 grey level of the reference."
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command."""
+    parser = add_command(commands, "corrupt", "write corrupted copies of a folder of images", EXAMPLES)
+    parser.add_argument("source", type=Path, metavar="SRC", help="folder of images, or one image for --preview")
+    parser.add_argument("out", nargs="?", metavar="OUT", help="folder of the copies; not inside SRC")
+    parser.add_argument("--protocol", metavar="NAME|FILE", help="which corruptions and severities, and the backend")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of all draws, with the image's path (0)")
+    parser.add_argument("--backend", choices=CHOICES, help="instead of the protocol's")
+    parser.add_argument("--only", nargs="+", default=[], metavar="CORRUPTION", help="these of the protocol only")
+    parser.add_argument("--severity", nargs="+", type=int, default=[], metavar="S", help="these only (1 to 5)")
+    parser.add_argument(
+        "--workers", type=int, default=os.cpu_count() or 1, metavar="N", help="processes (default: all cores)"
+    )
+    parser.add_argument(
+        "--preview",
+        type=Path,
+        metavar="FILE.png",
+        help="draw this picture of SRC (of a folder: its first image) instead",
+    )
+    parser.set_defaults(run=run, late_argument="out")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Write copies or a preview; the exit code is 1 where images could not be dealt with."""
+    try:
+        return _preview(options) if options.preview is not None else _copy(options)
+    except CorruptionError as error:
+        raise SpecError(f"{error}.") from error
+
+
+def _copy(options: argparse.Namespace) -> int:
+    if options.out is None:
+        raise SpecError(
+            "Copies need a folder: segshift corrupt SRC OUT --protocol NAME. For one picture: --preview FILE.png"
+        )
+    if options.source.is_file():
+        raise SpecError(
+            f"'{options.source}' is a file, and copies are made of a folder: give its folder, or --preview FILE.png for one "
+            "picture of this image."
+        )
+    if options.protocol is None:
+        raise SpecError(f"Which corruptions? Give --protocol {', '.join(PROTOCOLS)}, or a YAML file of your own.")
+    if options.workers < 1:
+        raise SpecError(f"--workers {options.workers}: at least one process is needed.")
+    protocol, cells = read_protocol(options.protocol, options.backend, options.only, options.severity)
+
+    from corruptions.copies import write_copies
+
+    if "reference" in protocol.backends and options.backend is None:
+        print(REFERENCE_HINT)
+    with _progress("writing copies") as on_progress:
+        report = write_copies(
+            options.source, Path(options.out), protocol, options.seed, cells, options.workers, on_progress
+        )
+    print(f"{report.images} images in {options.out}: {report.written} copies written, {report.kept} were there.")
+    for source, reason in report.problems[:SHOWN_PROBLEMS]:
+        print(f"  {source}: {reason}")
+    if len(report.problems) > SHOWN_PROBLEMS:
+        print(f"  ... and {len(report.problems) - SHOWN_PROBLEMS} more; all stand in manifest.json under `problems`.")
+    return 1 if report.problems else 0
+
+
+def _preview(options: argparse.Namespace) -> int:
+    source, target = options.source, options.preview
+    if options.out is not None:
+        raise SpecError("--preview draws one picture, and OUT is a folder of copies. Leave one of them out.")
+    if target.suffix.lower() != ".png":
+        raise SpecError(f"--preview {target}: the picture is a PNG file. Give a name that ends in .png")
+    if target.is_dir() or not target.absolute().parent.is_dir():
+        raise SpecError(f"--preview {target}: that is a folder, or the folder does not exist. Give the name of a file.")
+    if not source.exists():
+        raise SpecError(f"'{source}' does not exist. Give an image, or a folder of images.")
+
+    from corruptions.image_file import decode_image, encode_png, list_images, write_whole
+    from corruptions.preview import ALL_CELLS, draw_preview
+    from corruptions.protocol import Protocol
+
+    if options.protocol is None:
+        everything = Protocol("all corruptions", ALL_CELLS, backend="fast")
+        _, cells = _narrow(everything, None, options.only, options.severity)
+        backend = options.backend or everything.backend
+    else:
+        protocol, cells = read_protocol(options.protocol, options.backend, options.only, options.severity)
+        backend = protocol.backend
+    name = list_images(source)[0] if source.is_dir() else source.name
+    path = source / name if source.is_dir() else source
+    if target.exists() and target.samefile(path):
+        raise SpecError(f"--preview {target} is the image itself, which would be lost. Give another name.")
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise SpecError(f"'{path}' cannot be read ({error.strerror or error}). Mend its permissions.") from error
+    image = decode_image(data, f"'{path}'")
+    with _progress("drawing") as on_progress:
+        page = draw_preview(image, name, cells, options.seed, backend, on_progress)
+    write_whole(target, encode_png(page))
+    print(f"{path} under {len(cells)} corruptions and severities: {target}")
+    return 0
+
+
+def read_protocol(
+    text: str, backend: str | None, only: Sequence[str], severities: Sequence[int]
+) -> tuple[Protocol, tuple[Cell, ...]]:
+    """Find a protocol and the part of it that is meant.
+
+    Raises:
+        CorruptionError: names what does not exist and the closest that does.
+    """
+    return _narrow(find_protocol(text), backend, only, severities)
+
+
+def _narrow(
+    protocol: Protocol, backend: str | None, only: Sequence[str], severities: Sequence[int]
+) -> tuple[Protocol, tuple[Cell, ...]]:
+    if backend is not None:
+        protocol = dataclasses.replace(protocol, backend=backend)  # type: ignore[arg-type]
+    return protocol, select_cells(protocol, only, severities)
+
+
+@contextmanager
+def _progress(title: str) -> Iterator[Callable[[int, int], None]]:
+    from rich.progress import Progress
+
+    with Progress(transient=True) as progress:
+        bar = progress.add_task(title, total=None)
+        yield lambda done, total: progress.update(bar, completed=done, total=total)
