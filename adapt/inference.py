@@ -34,11 +34,25 @@ def to_tensor(model: nn.Module, image: NDArray[np.uint8], resize: tuple[int, int
     Returns:
         (1, 3, H, W) float32 on the network's device, H and W after resizing.
     """
-    image = resize_image(image, resize)
+    return normalise(model, torch.from_numpy(np.ascontiguousarray(resize_image(image, resize))))
+
+
+def normalise(model: nn.Module, pixels: Tensor) -> Tensor:
+    """Normalise an image as the network's data preprocessor does, on the network's device; see `to_tensor`.
+
+    Args:
+        model: The network, with its `data_preprocessor`.
+        pixels: (H, W, 3) uint8, RGB, anywhere.
+
+    Returns:
+        (1, 3, H, W) float32 on the network's device.
+    """
     preprocessor: Any = model.data_preprocessor
     device = next(model.parameters()).device
-    pixels = image if preprocessor.channel_conversion else image[..., ::-1]
-    batch = torch.from_numpy(np.ascontiguousarray(pixels)).to(device).permute(2, 0, 1).float()  # (3, H, W)
+    pixels = pixels.to(device, non_blocking=True)
+    if not preprocessor.channel_conversion:
+        pixels = pixels.flip(-1)
+    batch = pixels.permute(2, 0, 1).float()  # (3, H, W)
     if preprocessor._enable_normalize:
         batch = (batch - preprocessor.mean.to(device)) / preprocessor.std.to(device)
     return batch.unsqueeze(0).contiguous()
@@ -86,13 +100,18 @@ def predict_logits(model: nn.Module, image: NDArray[np.uint8], resize: tuple[int
     with torch.no_grad():
         logits = forward_logits(model, to_tensor(model, image, resize))
         if not torch.isfinite(logits).all():
-            raise TaskError(
-                f"The output of the network {type(model).__name__} is not finite, so it has no prediction to score. "
-                "Check that its weights are finite and belong to this config (a training run that diverged leaves "
-                "such weights: train again with a lower learning rate), and that no `std` of its `data_preprocessor` "
-                "is 0."
-            )
+            raise TaskError(describe_non_finite(model))
         return _resize(logits, (height, width))[0].float()
+
+
+def describe_non_finite(model: nn.Module) -> str:
+    """Say that the output of a network holds infinite values or no numbers, and what to do about it."""
+    return (
+        f"The output of the network {type(model).__name__} is not finite, so it has no prediction to score. "
+        "Check that its weights are finite and belong to this config (a training run that diverged leaves "
+        "such weights: train again with a lower learning rate), and that no `std` of its `data_preprocessor` "
+        "is 0."
+    )
 
 
 def predict_classes(

@@ -46,7 +46,7 @@ class CommonCorruption(ImageOnlyTransform):
             name: One of `corruptions.CORRUPTIONS` or `corruptions.WEATHER`.
             severity: 1 to 5.
             seed: The experiment's seed.
-            backend: Implementation of the 19. None: the protocol's, or the reference without one.
+            backend: Implementation of the 19. None: the protocol's, or `fast` without one.
             protocol: Name of a protocol which has this cell, and whose backend is taken.
             p: Probability with which an image is corrupted.
 

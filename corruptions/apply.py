@@ -13,7 +13,7 @@ from corruptions.catalog import SEVERITIES, corruption
 from corruptions.errors import CorruptionError, unknown_name
 from corruptions.fast.backend import corrupt_fast
 from corruptions.image import to_rgb
-from corruptions.protocol import CHOICES
+from corruptions.protocol import CHOICES, DEFAULT_BACKEND
 from corruptions.reference import corrupt_reference
 from corruptions.weather.backend import corrupt_weather
 
@@ -30,7 +30,7 @@ def corrupt(
     severity: int,
     seed: int,
     *,
-    backend: str = "reference",
+    backend: str = DEFAULT_BACKEND,
     origin: str = "the image",
 ) -> NDArray[np.uint8]:
     """Corrupt an RGB image; equal arguments give equal pixels in any process, and numpy's random state stays as it was.

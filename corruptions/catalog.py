@@ -6,13 +6,15 @@ The backend `fast` implements every row of the 19 itself, from these constants; 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Literal
 
 from corruptions.errors import unknown_name
 
 Family = Literal["noise", "blur", "weather", "digital"]
+Parameters = Mapping[str, tuple[float, ...]]
+"""What each constant is -> its values at the severities 1 to 5."""
 
 SEVERITIES = (1, 2, 3, 4, 5)
 
@@ -20,7 +22,7 @@ COMMON = (
     "Hendrycks & Dietterich, ICLR 2019 (arXiv:1903.12261), the 15 common; constants as in bethgelab/imagecorruptions"
 )
 EXTRA = "Hendrycks & Dietterich, ICLR 2019 (arXiv:1903.12261), the 4 extra; constants as in bethgelab/imagecorruptions"
-OURS = "ours: transforms of albumentations 2.0, severities chosen by the PSNR against the clean image, see WEATHER"
+OURS = "ours: transforms of albumentations 2.0, severities chosen by the PSNR against the clean image: corruptions/catalog.py"
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,8 @@ class Corruption:
         name: The field's name for it, as published tables write it.
         family: The group in which tables fold it.
         moves_pixels: Whether content moves while labels stay, so that even a perfect prediction loses score at edges.
-        constants: One tuple for each of the severities 1 to 5; the comment beside each table row names its entries.
+        parameters: What the constants are, one after the other.
+        constants: One tuple for each of the severities 1 to 5: a number for each parameter.
         source: Where the operation and its constants come from.
         backend: The only backend that has the operation, or None for the 19, which a protocol's backend implements.
     """
@@ -39,89 +42,133 @@ class Corruption:
     name: str
     family: Family
     moves_pixels: bool
+    parameters: tuple[str, ...]
     constants: tuple[tuple[float, ...], ...]
     source: str
     backend: Literal["albumentations"] | None = None
 
 
-def _common(name: str, family: Family, *constants: tuple[float, ...], moves_pixels: bool = False) -> Corruption:
-    return Corruption(name, family, moves_pixels, constants, COMMON)
+def _common(name: str, family: Family, parameters: Parameters, moves_pixels: bool = False) -> Corruption:
+    return _make(name, family, parameters, COMMON, moves_pixels)
 
 
-def _extra(name: str, family: Family, *constants: tuple[float, ...]) -> Corruption:
-    return Corruption(name, family, False, constants, EXTRA)
+def _extra(name: str, family: Family, parameters: Parameters) -> Corruption:
+    return _make(name, family, parameters, EXTRA)
 
 
-def _weather(name: str, *constants: tuple[float, ...]) -> Corruption:
-    return Corruption(name, "weather", False, constants, OURS, backend="albumentations")
+def _weather(name: str, parameters: Parameters) -> Corruption:
+    return replace(_make(name, "weather", parameters, OURS), backend="albumentations")
+
+
+def _make(name: str, family: Family, parameters: Parameters, source: str, moves_pixels: bool = False) -> Corruption:
+    constants = tuple(zip(*parameters.values(), strict=True))
+    return Corruption(name, family, moves_pixels, tuple(parameters), constants, source)
 
 
 _ROWS = (
-    # sigma of the added normal noise, image in [0, 1]
-    _common("gaussian_noise", "noise", (0.08,), (0.12,), (0.18,), (0.26,), (0.38,)),
-    # photons at full white
-    _common("shot_noise", "noise", (60,), (25,), (12,), (5,), (3,)),
-    # share of samples set to black or white
-    _common("impulse_noise", "noise", (0.03,), (0.06,), (0.09,), (0.17,), (0.27,)),
-    # disk radius in pixels, sigma of its antialiasing
-    _common("defocus_blur", "blur", (3, 0.1), (4, 0.5), (6, 0.5), (8, 0.5), (10, 0.5)),
-    # sigma, largest displacement in pixels, rounds of displacement
-    _common("glass_blur", "blur", (0.7, 1, 2), (0.9, 2, 1), (1, 2, 3), (1.1, 3, 2), (1.5, 4, 2), moves_pixels=True),
-    # radius in pixels, sigma; the angle is uniform in -45..45 degrees
-    _common("motion_blur", "blur", (10, 3), (15, 5), (15, 8), (15, 12), (20, 15)),
-    # stop and step of the zoom factors numpy.arange(1, stop, step)
+    _common("gaussian_noise", "noise", {"sigma of the added noise, image in [0, 1]": (0.08, 0.12, 0.18, 0.26, 0.38)}),
+    _common("shot_noise", "noise", {"photons at full white": (60, 25, 12, 5, 3)}),
+    _common("impulse_noise", "noise", {"share of samples set to black or white": (0.03, 0.06, 0.09, 0.17, 0.27)}),
     _common(
-        "zoom_blur", "blur", (1.11, 0.01), (1.16, 0.01), (1.21, 0.02), (1.26, 0.02), (1.31, 0.03), moves_pixels=True
+        "defocus_blur",
+        "blur",
+        {
+            "radius of the disk in pixels": (3, 4, 6, 8, 10),
+            "sigma of its antialiasing": (0.1, 0.5, 0.5, 0.5, 0.5),
+        },
     ),
-    # mean and sigma of the flakes, zoom, threshold, radius and sigma of their motion, share of the image that is kept
+    _common(
+        "glass_blur",
+        "blur",
+        {
+            "sigma of the blur": (0.7, 0.9, 1, 1.1, 1.5),
+            "largest displacement in pixels": (1, 2, 2, 3, 4),
+            "rounds of displacement": (2, 1, 3, 2, 2),
+        },
+        moves_pixels=True,
+    ),
+    # the angle is uniform in -45..45 degrees
+    _common(
+        "motion_blur",
+        "blur",
+        {
+            "radius in pixels": (10, 15, 15, 15, 20),
+            "sigma of the weights": (3, 5, 8, 12, 15),
+        },
+    ),
+    # numpy.arange(1, stop, step)
+    _common(
+        "zoom_blur",
+        "blur",
+        {
+            "zoom factors from 1 to below": (1.11, 1.16, 1.21, 1.26, 1.31),
+            "their step": (0.01, 0.01, 0.02, 0.02, 0.03),
+        },
+        moves_pixels=True,
+    ),
     _common(
         "snow",
         "weather",
-        (0.1, 0.3, 3, 0.5, 10, 4, 0.8),
-        (0.2, 0.3, 2, 0.5, 12, 4, 0.7),
-        (0.55, 0.3, 4, 0.9, 12, 8, 0.7),
-        (0.55, 0.3, 4.5, 0.85, 12, 8, 0.65),
-        (0.55, 0.3, 2.5, 0.85, 12, 12, 0.55),
+        {
+            "mean of the flakes": (0.1, 0.2, 0.55, 0.55, 0.55),
+            "sigma of the flakes": (0.3, 0.3, 0.3, 0.3, 0.3),
+            "their zoom": (3, 2, 4, 4.5, 2.5),
+            "threshold": (0.5, 0.5, 0.9, 0.85, 0.85),
+            "radius of their motion": (10, 12, 12, 12, 12),
+            "sigma of their motion": (4, 4, 8, 8, 12),
+            "share of the image that stays": (0.8, 0.7, 0.7, 0.65, 0.55),
+        },
     ),
-    # weight of the image, weight of the frost photograph (1 of 6; bethgelab's original never draws the sixth)
-    _common("frost", "weather", (1, 0.4), (0.8, 0.6), (0.7, 0.7), (0.65, 0.7), (0.6, 0.75)),
-    # strength, decay of the plasma's wobble per octave
-    _common("fog", "weather", (1.5, 2), (2, 2), (2.5, 1.7), (2.5, 1.5), (3, 1.4)),
-    # added to HSV value in [0, 1]
-    _common("brightness", "digital", (0.1,), (0.2,), (0.3,), (0.4,), (0.5,)),
-    # factor on the distance to the mean of the channel
-    _common("contrast", "digital", (0.4,), (0.3,), (0.2,), (0.1,), (0.05,)),
-    # alpha, the factor on a displacement smoothed with sigma = 0.01 of each side
+    # the photograph is 1 of 6; bethgelab's original never draws the sixth
+    _common(
+        "frost",
+        "weather",
+        {
+            "weight of the image": (1, 0.8, 0.7, 0.65, 0.6),
+            "weight of the photograph of frost": (0.4, 0.6, 0.7, 0.7, 0.75),
+        },
+    ),
+    _common(
+        "fog",
+        "weather",
+        {
+            "strength": (1.5, 2, 2.5, 2.5, 3),
+            "decay of the plasma's wobble per octave": (2, 2, 1.7, 1.5, 1.4),
+        },
+    ),
+    _common("brightness", "digital", {"added to HSV value in [0, 1]": (0.1, 0.2, 0.3, 0.4, 0.5)}),
+    _common("contrast", "digital", {"factor on the distance to the channel's mean": (0.4, 0.3, 0.2, 0.1, 0.05)}),
+    # the displacement is smoothed with sigma = 0.01 of each side
     _common(
         "elastic_transform",
         "digital",
-        (250 * 0.05,),
-        (250 * 0.065,),
-        (250 * 0.085,),
-        (250 * 0.1,),
-        (250 * 0.12,),
+        {"alpha, the factor on the displacement": (250 * 0.05, 250 * 0.065, 250 * 0.085, 250 * 0.1, 250 * 0.12)},
         moves_pixels=True,
     ),
-    # factor on both sides before enlarging again
-    _common("pixelate", "digital", (0.6,), (0.5,), (0.4,), (0.3,), (0.25,)),
-    # JPEG quality
-    _common("jpeg_compression", "digital", (25,), (18,), (15,), (10,), (7,)),
-    # sigma of the noise that multiplies the image
-    _extra("speckle_noise", "noise", (0.15,), (0.2,), (0.35,), (0.45,), (0.6,)),
-    # sigma in pixels
-    _extra("gaussian_blur", "blur", (1,), (2,), (3,), (4,), (6,)),
-    # mean and sigma of the liquid, its blur, threshold, strength (water) or blur (mud), 0 water or 1 mud
+    _common("pixelate", "digital", {"factor on both sides before enlarging": (0.6, 0.5, 0.4, 0.3, 0.25)}),
+    _common("jpeg_compression", "digital", {"quality": (25, 18, 15, 10, 7)}),
+    _extra("speckle_noise", "noise", {"sigma of the noise that multiplies": (0.15, 0.2, 0.35, 0.45, 0.6)}),
+    _extra("gaussian_blur", "blur", {"sigma in pixels": (1, 2, 3, 4, 6)}),
     _extra(
         "spatter",
         "weather",
-        (0.65, 0.3, 4, 0.69, 0.6, 0),
-        (0.65, 0.3, 3, 0.68, 0.6, 0),
-        (0.65, 0.3, 2, 0.68, 0.5, 0),
-        (0.65, 0.3, 1, 0.65, 1.5, 1),
-        (0.67, 0.4, 1, 0.65, 1.5, 1),
+        {
+            "mean of the liquid": (0.65, 0.65, 0.65, 0.65, 0.67),
+            "sigma of the liquid": (0.3, 0.3, 0.3, 0.3, 0.4),
+            "sigma of its blur": (4, 3, 2, 1, 1),
+            "threshold": (0.69, 0.68, 0.68, 0.65, 0.65),
+            "strength of water, or blur of mud": (0.6, 0.6, 0.5, 1.5, 1.5),
+            "0 water, 1 mud": (0, 0, 0, 1, 1),
+        },
     ),
-    # factor on and addition to HSV saturation in [0, 1]
-    _extra("saturate", "digital", (0.3, 0), (0.1, 0), (2, 0), (5, 0.1), (20, 0.2)),
+    _extra(
+        "saturate",
+        "digital",
+        {
+            "factor on HSV saturation in [0, 1]": (0.3, 0.1, 2, 5, 20),
+            "added to it": (0, 0, 0, 0.1, 0.2),
+        },
+    ),
 )
 
 CORRUPTIONS: Mapping[str, Corruption] = MappingProxyType({row.name: row for row in _ROWS})
@@ -140,22 +187,52 @@ CORRUPTIONS: Mapping[str, Corruption] = MappingProxyType({row.name: row for row 
 # | weather_shadow    | 24.4   28.8 | 21.1   25.6 | 18.7   23.2 | 16.1   21.3 | 14.9   19.0 |
 # | weather_night     | 21.9   21.8 | 16.9   17.2 | 13.5   14.2 | 10.8   12.4 |  9.5   11.4 |
 _WEATHER_ROWS = (
-    # density (index of DENSITIES), length of a drop as share of the height, brightness that stays
-    _weather("weather_rain", (1, 0.06, 0.92), (2, 0.08, 0.86), (2, 0.12, 0.78), (3, 0.14, 0.7), (3, 0.2, 0.6)),
-    # opacity of the haze, of one disk of fog
-    _weather("weather_fog", (0.1, 0.1), (0.2, 0.15), (0.3, 0.2), (0.4, 0.25), (0.5, 0.3)),
-    # lightness up to which pixels whiten, their factor, density and width of the flakes
     _weather(
-        "weather_snow", (0.05, 1.25, 1, 2), (0.15, 1.4, 2, 2), (0.25, 1.55, 2, 3), (0.4, 1.7, 3, 3), (0.6, 2, 3, 4)
+        "weather_rain",
+        {
+            "density: 1 light, 2 heavy, 3 torrential": (1, 2, 2, 3, 3),
+            "length of a drop as share of the height": (0.06, 0.08, 0.12, 0.14, 0.2),
+            "share of the light that stays": (0.92, 0.86, 0.78, 0.7, 0.6),
+        },
     ),
-    # radius of the sun as share of the height, level of its white, veiling glare
     _weather(
-        "weather_sun_flare", (0.08, 0.6, 0.02), (0.12, 0.7, 0.05), (0.16, 0.8, 0.1), (0.22, 0.9, 0.15), (0.3, 1, 0.22)
+        "weather_fog",
+        {
+            "opacity of the haze": (0.1, 0.2, 0.3, 0.4, 0.5),
+            "opacity of one disk of fog": (0.1, 0.15, 0.2, 0.25, 0.3),
+        },
     ),
-    # number of shadows, share of the light that each takes
-    _weather("weather_shadow", (2, 0.3), (2, 0.45), (3, 0.5), (3, 0.65), (4, 0.75)),
-    # gamma, grain of the noise
-    _weather("weather_night", (1.3, 0.002), (1.6, 0.005), (2, 0.01), (2.5, 0.02), (3, 0.04)),
+    _weather(
+        "weather_snow",
+        {
+            "lightness up to which pixels whiten": (0.05, 0.15, 0.25, 0.4, 0.6),
+            "their factor": (1.25, 1.4, 1.55, 1.7, 2),
+            "density of the flakes, as of rain": (1, 2, 2, 3, 3),
+            "width of the flakes": (2, 2, 3, 3, 4),
+        },
+    ),
+    _weather(
+        "weather_sun_flare",
+        {
+            "radius of the sun as share of the height": (0.08, 0.12, 0.16, 0.22, 0.3),
+            "level of its white": (0.6, 0.7, 0.8, 0.9, 1),
+            "veiling glare": (0.02, 0.05, 0.1, 0.15, 0.22),
+        },
+    ),
+    _weather(
+        "weather_shadow",
+        {
+            "number of shadows": (2, 2, 3, 3, 4),
+            "share of the light that each takes": (0.3, 0.45, 0.5, 0.65, 0.75),
+        },
+    ),
+    _weather(
+        "weather_night",
+        {
+            "gamma": (1.3, 1.6, 2, 2.5, 3),
+            "grain of the noise": (0.002, 0.005, 0.01, 0.02, 0.04),
+        },
+    ),
 )
 
 WEATHER: Mapping[str, Corruption] = MappingProxyType({row.name: row for row in _WEATHER_ROWS})

@@ -1,8 +1,8 @@
 """The manifest of a folder of corrupted copies: what they were made with, and a line for every image.
 
-A running command appends a line for each image to a journal of the same form; when it ends, journal and earlier manifest
-become the new manifest, sorted. In memory there is only where each image's line stands, so that ten thousand images
-take no more than their names.
+A running command first writes a manifest that says `incomplete`, then appends a line for each image to a journal of the same
+form; when it ends, journal and earlier manifest become the new manifest, sorted. In memory there is only where each image's line
+stands, so that ten thousand images take no more than their names.
 """
 
 from __future__ import annotations
@@ -73,6 +73,17 @@ class Manifest:
         self._journal.flush()
         self._places[row["source"]] = (self._journal, offset)
 
+    def begin(self, ending: Mapping[str, Any]) -> None:
+        """Write what is known so far, which stands there while a command works and after it was killed.
+
+        Args:
+            ending: What stands after the lines.
+
+        Raises:
+            CorruptionError: If it cannot be written.
+        """
+        self._write((), ending)
+
     def finish(self, left_out: Collection[str], ending: Mapping[str, Any]) -> None:
         """Write the manifest, sorted by image, and remove the journal.
 
@@ -83,6 +94,10 @@ class Manifest:
         Raises:
             CorruptionError: If it cannot be written.
         """
+        self._write(left_out, ending)
+        (self._out / JOURNAL).unlink()
+
+    def _write(self, left_out: Collection[str], ending: Mapping[str, Any]) -> None:
         draft = self._out / f".{NAME}.partial"
         try:
             with draft.open("wb") as file:
@@ -94,7 +109,6 @@ class Manifest:
                 rest = "".join(f",\n {json.dumps(key)}: {json.dumps(value)}" for key, value in ending.items())
                 file.write(f"\n ]{rest}\n}}\n".encode())
             draft.replace(self._out / NAME)
-            (self._out / JOURNAL).unlink()
         except OSError as error:
             raise CorruptionError(
                 f"'{self._out / NAME}' cannot be written ({error.strerror or error}): make room, then run the same command again"

@@ -1,7 +1,7 @@
-"""Protocols of one's own, in YAML files.
+"""Protocols as plain data: in YAML files of one's own, inside an experiment, and back.
 
 name: winter
-backend: fast            # or reference, the default
+backend: fast            # the default, or reference
 cells:
   fog: [1, 3, 5]
   jpeg_compression: 3
@@ -16,10 +16,23 @@ from typing import Any
 
 from corruptions.catalog import SEVERITIES, corruption
 from corruptions.errors import CorruptionError, unknown_name
-from corruptions.protocol import CHOICES, PROTOCOLS, Cell, Protocol
+from corruptions.protocol import DEFAULT_BACKEND, PROTOCOLS, Cell, Protocol
 
 KEYS = ("name", "cells", "backend")
 SUFFIXES = (".yaml", ".yml")
+
+
+class ProtocolError(CorruptionError):
+    """A protocol's data is not as it should be.
+
+    Attributes:
+        keys: What leads to the mistake, such as ("cells", "fog"); empty where it is the whole.
+    """
+
+    def __init__(self, text: str, *keys: str) -> None:
+        """Keep where the mistake is beside what it is."""
+        super().__init__(text)
+        self.keys = keys
 
 
 def find_protocol(text: str) -> Protocol:
@@ -45,8 +58,7 @@ def read_protocol(path: Path) -> Protocol:
     """Read a protocol from a YAML file.
 
     Args:
-        path: A file with `name`, `cells` (for each corruption its severities: a list, or one number) and, if it is not the
-            reference, `backend`.
+        path: A file with the keys that `parse_protocol` takes.
 
     Returns:
         The protocol; its cells in the order of the file.
@@ -55,25 +67,95 @@ def read_protocol(path: Path) -> Protocol:
         CorruptionError: If the file cannot be read or is not as it should be; the text names file, line and key.
     """
     data = _load(path)
+    try:
+        return parse_protocol(data)
+    except ProtocolError as error:
+        raise CorruptionError(f"{_place(path, data, error.keys)}: {error}") from error
+
+
+def parse_protocol(data: Mapping[Any, Any]) -> Protocol:
+    """Make a protocol of plain data.
+
+    Args:
+        data: `name`, `cells` (for each corruption its severities: a list, or one number) and, where it is not `fast`,
+            `backend`. The name of a built-in protocol stands for that one's cells only.
+
+    Returns:
+        The protocol; its cells in the order of the data.
+
+    Raises:
+        ProtocolError: If the data is not as it should be; the text names the key.
+
+    Example:
+        >>> parse_protocol({"name": "winter", "cells": {"snow": [5, 1], "fog": 3}}).cells
+        (('snow', 5), ('snow', 1), ('fog', 3))
+    """
     for key in data:
         if key not in KEYS:
             closest = difflib.get_close_matches(str(key), KEYS, n=1)
             hint = f"did you mean {closest[0]!r}? " if closest else ""
-            raise CorruptionError(f"{_place(path, data, key)}: unknown key {key!r}: {hint}known are {', '.join(KEYS)}")
+            raise ProtocolError(f"unknown key {key!r}: {hint}known are {', '.join(KEYS)}", key)
     for key in ("name", "cells"):
         if key not in data:
-            raise CorruptionError(f"{path}: the key '{key}' is missing; a protocol has {', '.join(KEYS)}")
-    name, backend = data["name"], data.get("backend", "reference")
+            raise ProtocolError(f"the key '{key}' is missing; a protocol has {', '.join(KEYS)}")
+    name = data["name"]
     if not isinstance(name, str) or not name.strip():
-        raise CorruptionError(f"{_place(path, data, 'name')}: name is text, not {name!r}")
-    if name in PROTOCOLS:
-        raise CorruptionError(
-            f"{_place(path, data, 'name')}: name {name!r} is that of a built-in protocol, whose numbers it would mix with "
-            "its own: choose another"
+        raise ProtocolError(f"name is text, not {name!r}", "name")
+    cells = _parse_cells(data["cells"])
+    if name in PROTOCOLS and cells != PROTOCOLS[name].cells:
+        raise ProtocolError(
+            f"name {name!r} is that of a built-in protocol with other cells, whose numbers it would mix with its own: choose "
+            "another",
+            "name",
         )
-    if backend not in CHOICES:
-        raise CorruptionError(f"{_place(path, data, 'backend')}: {unknown_name('backend', str(backend), CHOICES)}")
-    return Protocol(str(name), _read_cells(path, data), backend)
+    try:
+        return Protocol(str(name), cells).with_backend(data.get("backend", DEFAULT_BACKEND))
+    except CorruptionError as error:
+        raise ProtocolError(f"backend: {error}", "backend") from error
+
+
+def describe(protocol: Protocol) -> dict[str, Any]:
+    """Write a protocol as the plain data that `parse_protocol` reads.
+
+    Args:
+        protocol: The protocol.
+
+    Returns:
+        name, cells and backend. Corruptions come in the order of their first cells: where the cells of one are not
+        together, they come together here, and the protocol that is read from it has them in this order.
+
+    Example:
+        >>> describe(Protocol("winter", (("snow", 5), ("snow", 1), ("fog", 3))))
+        {'name': 'winter', 'cells': {'snow': [5, 1], 'fog': [3]}, 'backend': 'fast'}
+    """
+    cells: dict[str, list[int]] = {}
+    for name, severity in protocol.cells:
+        cells.setdefault(name, []).append(severity)
+    return {"name": protocol.name, "cells": cells, "backend": protocol.backend}
+
+
+def _parse_cells(table: Any) -> tuple[Cell, ...]:
+    if not isinstance(table, Mapping) or not table:
+        raise ProtocolError("cells maps corruptions to severities, such as `fog: [1, 3, 5]`", "cells")
+    cells: list[Cell] = []
+    for name, levels in table.items():
+        where = ("cells", name)
+        try:
+            corruption(str(name))
+        except CorruptionError as error:
+            raise ProtocolError(f"cells.{name}: {error}", *where) from error
+        severities = levels if isinstance(levels, list | tuple) else [levels]
+        if not severities:
+            raise ProtocolError(
+                f"cells.{name}: no severity: give some of {SEVERITIES}, or leave the corruption out", *where
+            )
+        for severity in severities:
+            if isinstance(severity, bool) or not isinstance(severity, int) or severity not in SEVERITIES:
+                raise ProtocolError(f"cells.{name}: severity {severity!r} is none of {SEVERITIES}", *where)
+            if (str(name), int(severity)) in cells:
+                raise ProtocolError(f"cells.{name}: severity {severity} stands there twice", *where)
+            cells.append((str(name), int(severity)))
+    return tuple(cells)
 
 
 def _load(path: Path) -> Mapping[Any, Any]:
@@ -95,32 +177,10 @@ def _load(path: Path) -> Mapping[Any, Any]:
     return data
 
 
-def _read_cells(path: Path, data: Mapping[Any, Any]) -> tuple[Cell, ...]:
-    table = data["cells"]
-    if not isinstance(table, Mapping) or not table:
-        raise CorruptionError(
-            f"{_place(path, data, 'cells')}: cells maps corruptions to severities, such as `fog: [1, 3, 5]`"
-        )
-    cells: list[Cell] = []
-    for name, levels in table.items():
-        place = f"{_place(path, table, name)}: cells.{name}"
-        try:
-            corruption(str(name))
-        except CorruptionError as error:
-            raise CorruptionError(f"{place}: {error}") from error
-        severities = levels if isinstance(levels, list) else [levels]
-        if not severities:
-            raise CorruptionError(f"{place}: no severity: give some of {SEVERITIES}, or leave the corruption out")
-        for severity in severities:
-            if isinstance(severity, bool) or not isinstance(severity, int) or severity not in SEVERITIES:
-                raise CorruptionError(f"{place}: severity {severity!r} is none of {SEVERITIES}")
-            if (str(name), int(severity)) in cells:
-                raise CorruptionError(f"{place}: severity {severity} stands there twice")
-            cells.append((str(name), int(severity)))
-    return tuple(cells)
-
-
-def _place(path: Path, node: Any, key: Any) -> str:
+def _place(path: Path, data: Any, keys: tuple[Any, ...]) -> str:
     """Name the file and the line of a key; a key that came through an anchor has no line."""
-    position = (node.lc.data or {}).get(key)
+    position = None
+    for key in keys:
+        position = (data.lc.data or {}).get(key)
+        data = data[key]
     return str(path) if position is None else f"{path}:{position[0] + 1}"

@@ -8,10 +8,10 @@ from typing import Protocol
 from adapt.data.catalog import describe_dataset
 from adapt.data.size import Size
 from adapt.errors import SpecError
-from corruptions.protocol import protocol
 from experiments.class_pixels import ClassPixels
 from experiments.document import KeyPath
 from experiments.explain import unknown
+from experiments.grid import find_grid
 from experiments.identity import find_stream
 from experiments.load import LoadedExperiment
 from experiments.schema import (
@@ -177,7 +177,7 @@ class Binding:
             SpecError: names those that are.
         """
         try:
-            protocol(settings.protocol)
+            find_grid(settings)
         except ValueError as error:
             raise SpecError(f"{self._loaded.locate(stage, 'protocol')}: {error}") from error
 
@@ -209,7 +209,10 @@ def _list_datasets(settings: StageSettings) -> dict[str, KeyPath]:
         return found
     if isinstance(settings, TrainStage) and settings.validation is not None:
         return {settings.dataset: ("dataset",), settings.validation.dataset: ("validation", "dataset")}
-    if isinstance(settings, TrainStage | EvaluateStage | BenchmarkStage | StylesStage | FisherStage):
+    if isinstance(settings, BenchmarkStage):
+        shifts: dict[str, KeyPath] = {name: ("shifts", index) for index, name in enumerate(settings.shifts)}
+        return {settings.dataset: ("dataset",), **shifts}
+    if isinstance(settings, TrainStage | EvaluateStage | StylesStage | FisherStage):
         return {settings.dataset: ("dataset",)}
     return {}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from adapt.errors import SpecError
@@ -10,6 +11,7 @@ from experiments.binding import Binding, Facts
 from experiments.conflict import Conflict, find_supervised_method, list_conflicts
 from experiments.explain import unknown, validate
 from experiments.flow import find_missing_flow
+from experiments.grid import write_out
 from experiments.identity import identify
 from experiments.load import LoadedExperiment
 from experiments.matrix import Point, fill_in, list_points, list_used_axes
@@ -100,6 +102,10 @@ class Expansion:
         for role, name in settings.gap or ():
             if name not in trained:
                 raise unknown("training stage", name, trained, self._loaded.locate(stage, "gap", role))
+        compared = [name for name in settings.needs if self._raw[name]["kind"] == "benchmark"]
+        if settings.reference is not None and settings.reference not in compared:
+            where = self._loaded.locate(stage, "reference")
+            raise unknown("benchmark stage among `needs`", settings.reference, compared, where)
         return settings
 
     def expand_stage(self, stage: str) -> None:
@@ -139,6 +145,8 @@ class Expansion:
         kind = body["kind"]
         self._refuse(stage, find_bad_input(kind, filled))
         self._refuse(stage, find_supervised_method(filled) if kind == "uda" else None)
+        if kind == "benchmark":
+            filled = self._write_out_protocol(stage, filled)
         settings: StageSettings = validate(STAGES[kind], filled, self._loaded.document, ("stages", stage))
         if isinstance(settings, StreamStage):
             self._refuse(stage, find_missing_flow(settings.temporal))
@@ -160,6 +168,16 @@ class Expansion:
         task = self._make_task(stage, stage, kind, settings, inputs | {"method": search}, point, axes)
         self._binding.check_disjoint(stage, search, task)
         return task
+
+    def _write_out_protocol(self, stage: str, filled: Mapping[str, Any]) -> dict[str, Any]:
+        """Put the content of a protocol file in its place."""
+        try:
+            folder = Path(self._loaded.document.origin(())).parent
+            return (
+                {**filled, "protocol": write_out(filled["protocol"], folder)} if "protocol" in filled else dict(filled)
+            )
+        except (SpecError, ValueError) as error:
+            raise SpecError(f"{self._loaded.locate(stage, 'protocol')}: {error}") from error
 
     def _make_search(
         self,

@@ -10,7 +10,8 @@ from adapt.noise.settings import VERSION as NOISE_VERSION
 from adapt.training.settings import PRACTICAL_SETTINGS, TrainSettings
 from adapt.tta.stream_settings import StreamSettings
 from corruptions.catalog import WEATHER
-from corruptions.protocol import protocol
+from corruptions.protocol import Protocol, protocol
+from experiments.grid import find_grid, name_grid
 from experiments.schema import (
     STAGE_VERSIONS,
     AdaptingStage,
@@ -25,6 +26,7 @@ from experiments.schema import (
 from experiments.task import BoundDataset, BoundModel
 
 STREAM_BACKEND = "quick"  # the protocol whose backend corrupts the domains of a stream
+_PRACTICAL_BENCHMARK = ("backend", "shards", "workers")  # the first is in what the corruptions are described by
 _LATER_PARTS = ("noise", "loss", "correction", "validation")  # of a training stage
 _LATER_SETTINGS = ("accumulate", "workers", "precision", "compile", "channels_last")  # of training: younger than keys
 
@@ -66,7 +68,10 @@ def identify(
     bound = {name: [d.settings.model_dump(mode="json"), d.fingerprint] for name, d in datasets.items()}
     identity["datasets"] = bound if isinstance(settings, AdaptingStage) else list(bound.values())
     if isinstance(settings, BenchmarkStage):
-        identity["corruptions"] = describe_corruptions(settings.protocol)
+        for name in _PRACTICAL_BENCHMARK:
+            del identity[name]
+        identity["protocol"] = name_grid(settings)
+        identity["corruptions"] = describe_corruptions(find_grid(settings))
     elif isinstance(settings, StreamStage | SearchStage):
         if isinstance(settings, StreamStage):
             identity["search"] = search
@@ -102,15 +107,14 @@ def _identify_training(settings: TrainSettings) -> dict[str, Any]:
 
 
 @functools.cache
-def describe_corruptions(name: str) -> list[Any]:
+def describe_corruptions(found: Protocol) -> list[Any]:
     """Return what decides the pixels of a protocol: its cells, its backend and the version of that."""
-    found = protocol(name)
     return [found.cells, found.backend, found.version]
 
 
 def describe_stream_corruptions(stream: StreamSettings) -> list[Any]:
     """Return what decides the pixels of a stream with corrupted domains: the backend of the 19, and all versions."""
-    _, backend, version = describe_corruptions(STREAM_BACKEND)
+    _, backend, version = describe_corruptions(protocol(STREAM_BACKEND))
     if any(domain.corruption in WEATHER for domain in stream.domains):
-        version = f"{version}; {describe_corruptions('weather')[2]}"
+        version = f"{version}; {describe_corruptions(protocol('weather'))[2]}"
     return [backend, version]

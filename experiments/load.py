@@ -66,8 +66,16 @@ def _list_profiles(document: Document) -> tuple[str, ...]:
     return tuple(profiles) or ("full",)
 
 
-def load_experiment(name_or_path: str, profile: str, overrides: Sequence[str] = ()) -> LoadedExperiment:
+def load_experiment(
+    name_or_path: str, profile: str, overrides: Sequence[str] = (), limit: int | None = None
+) -> LoadedExperiment:
     """Read an experiment under a profile, with `key=value` overrides from the command line.
+
+    Args:
+        name_or_path: of the experiment.
+        profile: one of its profiles.
+        overrides: laid over the file, one after the other.
+        limit: has every evaluation and benchmark score the first so many frames alone; an override of each of them.
 
     Raises:
         SpecError: anything in the file or an override is not understood; file, line and key are named.
@@ -78,7 +86,21 @@ def load_experiment(name_or_path: str, profile: str, overrides: Sequence[str] = 
     if profile not in profiles:
         raise unknown("profile", profile, profiles, str(path))
     merged = document.without("profiles").merged(document.section("profiles", profile))
+    overrides = (*_list_limits(merged, limit), *overrides)
     for text in overrides:
         merged = merged.merged(parse_override(text))
     settings: Experiment = validate(Experiment, merged.data, merged)
     return LoadedExperiment(path.stem, profile, settings, merged, tuple(overrides))
+
+
+def _list_limits(document: Document, limit: int | None) -> tuple[str, ...]:
+    """Return the overrides that limit the frames of each stage that takes a limit."""
+    if limit is None:
+        return ()
+    stages = document.section("stages").data
+    limited = [
+        name for name, data in stages.items() if isinstance(data, dict) and data.get("kind") in ("evaluate", "benchmark")
+    ]
+    if not limited:
+        raise SpecError("--limit: no stage of this experiment evaluates or benchmarks, so none takes it. Leave it out.")
+    return tuple(f"stages.{name}.limit={limit}" for name in limited)

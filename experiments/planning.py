@@ -58,6 +58,7 @@ def plan_experiment(
     gpus: int | None = 0,
     wants_data: bool = False,
     cpus: int | None = None,
+    limit: int | None = None,
 ) -> Plan:
     """Expand an experiment under a profile, or under the first of its profiles that can run here.
 
@@ -69,6 +70,7 @@ def plan_experiment(
         gpus: GPUs of the machine or cluster; None when that is not known yet.
         wants_data: whether the user named a data folder for this very run: then no miniature is taken in its stead.
         cpus: cores of the machine; None when that is not known, or of a cluster.
+        limit: has every evaluation and benchmark score the first so many frames alone.
 
     Raises:
         SpecError: the experiment is not understood.
@@ -77,7 +79,7 @@ def plan_experiment(
     plan: Plan | None = None
     candidates = [profile] if profile is not None else list(list_profiles(name))
     for candidate in candidates:
-        loaded = load_experiment(name, candidate, overrides)
+        loaded = load_experiment(name, candidate, overrides, limit)
         if plan is not None and wants_data and loaded.settings.miniature is not None:
             hint = f"To run the miniature although a data folder was named, say --profile {candidate}."
             return replace(plan, problems=(*plan.problems, hint))

@@ -229,13 +229,41 @@ class SearchStage(AdaptingStage):
 
 
 class BenchmarkStage(_ScoredStage):
-    """mIoU of a network under every corruption and severity of a protocol."""
+    """mIoU of a network under every corruption and severity of a protocol, beside real shifts.
+
+    Attributes:
+        dataset: what is corrupted; scored clean as well.
+        protocol: its name, the path of a YAML file, or `name`, `cells` and `backend` as such a file has them.
+        backend: of the corruptions; None is the protocol's.
+        shifts: data sets of the same classes that show real shifts (fog, night, another city); scored as they are.
+        seed: of what the corruptions draw.
+        limit: the first so many frames of each data set; all by default.
+        calibration: whether confidences are counted, for the calibration error of each cell.
+        label_check: on so many frames it is measured how far corruptions that move pixels leave labels where they were.
+        shards: how many processes of the cluster share the work, each with `resources` and a copy of the network.
+        workers: how many processes read and corrupt frames ahead of each network. By default one fewer than the cores
+            beside a GPU, else one where there are two cores or more; with 0 the network waits for each frame.
+    """
 
     kind: Literal["benchmark"]
     dataset: str
-    protocol: str = "quick"
+    protocol: str | dict[str, Any] = "quick"
+    backend: Literal["fast", "reference"] | None = None
+    shifts: tuple[str, ...] = ()
     seed: int = Field(0, ge=0)
     limit: int | None = Field(None, gt=0)
+    calibration: bool = False
+    label_check: int = Field(0, ge=0)
+    shards: int = Field(1, gt=0)
+    workers: int | None = Field(None, ge=0)
+
+    @model_validator(mode="after")
+    def _check_shifts(self) -> BenchmarkStage:
+        """Refuse a data set that would be scored twice."""
+        for index, name in enumerate(self.shifts):
+            if name == self.dataset or name in self.shifts[:index]:
+                raise ValueError(f"`shifts` names '{name}', which is scored already: leave it out")
+        return self
 
 
 class GapSettings(Settings):
@@ -246,11 +274,18 @@ class GapSettings(Settings):
 
 
 class LeaderboardStage(StageSettings):
-    """A view of the records of the stages named: always made anew, never a task on the cluster."""
+    """A view of the records of the stages named: always made anew, never a task on the cluster.
+
+    Attributes:
+        needs: the scored stages that it shows.
+        gap: what the gap is measured between.
+        reference: the benchmark stage among `needs` whose row CD, rCD, mCE and relative mCE are relative to.
+    """
 
     kind: Literal["leaderboard"]
     needs: Annotated[tuple[str, ...], Field(min_length=1)]
     gap: GapSettings | None = None
+    reference: str | None = None
 
 
 STAGES: dict[str, type[StageSettings]] = {

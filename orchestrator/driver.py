@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.planning import Plan
-from experiments.schema import SearchStage
+from experiments.schema import BenchmarkStage, SearchStage
 from experiments.task import Task
 from orchestrator.execute import CRASH_RETRIES, Assignment, Attempt, attempt, execute, record_crash
 from orchestrator.stages.stage import OnStep
@@ -104,6 +104,10 @@ def _choose_attempt(task: Task) -> Callable[[Assignment, Store, OnStep], Attempt
         from orchestrator.search import attempt_search
 
         return attempt_search
+    if is_sharded(task):
+        from orchestrator.shards import attempt_in_shards
+
+        return attempt_in_shards
     if task.workers > 1:
         from orchestrator.data_parallel import attempt_in_workers
 
@@ -111,12 +115,17 @@ def _choose_attempt(task: Task) -> Callable[[Assignment, Store, OnStep], Attempt
     return attempt
 
 
+def is_sharded(task: Task) -> bool:
+    """Say whether several processes of the cluster share a task's work."""
+    return isinstance(task.settings, BenchmarkStage) and task.settings.shards > 1
+
+
 def _ask(task: Task) -> dict[str, float | None]:
     """Return what a task asks Ray for; one that only starts others and waits for them asks for nothing itself.
 
-    Those each ask for the task's resources: a search's trials, a training's workers.
+    Those each ask for the task's resources: a search's trials, a training's workers, a benchmark's shards.
     """
-    if task.workers > 1 or isinstance(task.settings, SearchStage):
+    if task.workers > 1 or is_sharded(task) or isinstance(task.settings, SearchStage):
         return {"num_cpus": 0}
     memory_gb = task.resources.memory_gb
     memory = int(memory_gb * 2**30) if memory_gb else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from corruptions.protocol import protocol as find_protocol
+from experiments.grid import find_grid
 from experiments.identity import describe_stream_corruptions
 from experiments.schema import BenchmarkStage, EvaluateStage, StreamStage
 from experiments.task import Task
@@ -27,7 +27,8 @@ def describe_protocol(task: Task) -> dict[str, Any]:
     if isinstance(settings, EvaluateStage):
         return {"kind": "evaluate", "inference": INFERENCE, "dataset": data[settings.dataset], "limit": settings.limit}
     if isinstance(settings, BenchmarkStage):
-        protocol = find_protocol(settings.protocol)
+        protocol = find_grid(settings)
+        shifts = {"shifts": {name: data[name] for name in settings.shifts}} if settings.shifts else {}
         return {
             "kind": "benchmark",
             "inference": INFERENCE,
@@ -40,6 +41,7 @@ def describe_protocol(task: Task) -> dict[str, Any]:
             "channel_order": protocol.channel_order,
             "insertion_point": protocol.insertion_point,
             "seed": settings.seed,
+            **shifts,
         }
     if isinstance(settings, StreamStage):
         corrupted = any(domain.corruption for domain in settings.stream.domains)

@@ -116,6 +116,7 @@ class Record(Settings):
     classes: tuple[str, ...] = ()
     cells: tuple[Cell, ...] = ()
     metrics: dict[str, float | None] = {}
+    notes: tuple[str, ...] = ()
     files: dict[str, StoredFile] = {}
     environment: dict[str, Any] = {}
     started_at: str

@@ -1,25 +1,31 @@
-"""`make bench`: what a corrupted image costs by the fast backend and by the reference, side by side on one core.
+"""`make bench`: what a corrupted image costs by each backend on one core, and what a second process brings to copies.
 
-python tools/bench_corruptions.py            all 19 at severity 3, 2048x1024
+python tools/bench_corruptions.py            all 19 at severity 3, 2048x1024, and copies
 python tools/bench_corruptions.py 5 fog snow these at severity 5
+python tools/bench_corruptions.py copies 40  copies of 40 images by one process and by two
 """
 
 from __future__ import annotations
 
 import statistics
 import sys
+import tempfile
 import time
+from pathlib import Path
 
 import cv2
 import numpy as np
 
-from corruptions import CORRUPTIONS, corrupt
+from corruptions import CORRUPTIONS, PROTOCOLS, corrupt
+from corruptions.copies import write_copies
 
 SIZE = (1024, 2048)
 REPEATS = 3
 COMMON = list(CORRUPTIONS)[:15]
 TARGETS = {"zoom_blur": 15.0, "brightness": 15.0}
 TARGET_SUM = 5.0
+COPIED_SIZE, COPIED, COPIED_PROTOCOL = (512, 1024), 32, "quick"
+TARGET_COPIES = 1.7
 
 
 def make_image(size: tuple[int, int]) -> np.ndarray:
@@ -40,11 +46,50 @@ def time_corruption(image: np.ndarray, name: str, severity: int, seed: int, back
     return time.process_time() - started
 
 
+def time_copies(source: Path, workers: int) -> float:
+    """Return the images per second of `segshift corrupt` once its processes are at work.
+
+    Time runs from when each process has finished two images, so that starting and compiling are not in it, to the last.
+    """
+    times: list[float] = []
+    with tempfile.TemporaryDirectory() as out:
+        write_copies(
+            source,
+            Path(out),
+            PROTOCOLS[COPIED_PROTOCOL],
+            workers=workers,
+            on_progress=lambda done, total: times.append(time.perf_counter()),
+        )
+    started = times[2 * workers - 1]
+    return (len(times) - 2 * workers) / (times[-1] - started)
+
+
+def compare_copies(count: int) -> None:
+    """Print how many times as fast two processes are as one."""
+    with tempfile.TemporaryDirectory() as folder:
+        for index in range(count):
+            image = np.roll(make_image(COPIED_SIZE), 16 * index, axis=1)
+            cv2.imwrite(str(Path(folder, f"{index}.png")), image)
+        rates = {workers: time_copies(Path(folder), workers) for workers in (1, 2)}
+    height, width = COPIED_SIZE
+    print(
+        f"copies under {COPIED_PROTOCOL!r}, {count} images of {width}x{height}: {rates[1]:.2f} images/s by one process, "
+        f"{rates[2]:.2f} by two    ratio {rates[2] / rates[1]:.2f}    target {TARGET_COPIES}"
+    )
+
+
 def main() -> None:
+    """Measure what the command line asks for."""
+    cv2.setNumThreads(1)  # as each of several processes
+    arguments = sys.argv[1:]
+    if arguments[:1] != ["copies"]:
+        compare_backends(int(arguments[0]) if arguments else 3, arguments[1:] or list(CORRUPTIONS))
+    if not arguments or arguments[0] == "copies":
+        compare_copies(int(arguments[1]) if len(arguments) > 1 else COPIED)
+
+
+def compare_backends(severity: int, names: list[str]) -> None:
     """Time both backends by turns, and print the ratio for each corruption and for the sum of the common ones."""
-    severity = int(sys.argv[1]) if len(sys.argv) > 1 else 3
-    names = sys.argv[2:] or list(CORRUPTIONS)
-    cv2.setNumThreads(1)
     image = make_image(SIZE)
     sums = {"fast": 0.0, "reference": 0.0}
     print(f"severity {severity}, {SIZE[1]}x{SIZE[0]}, one core; reference / fast, medians of {REPEATS} seeds")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -11,6 +10,7 @@ from mmseg.registry import TRANSFORMS
 
 from adapt.errors import SpecError
 from corruptions.apply import corrupt
+from corruptions.image_id import name_frame
 from corruptions.protocol import choose_backend
 from corruptions.seeding import derive_seed
 
@@ -40,7 +40,7 @@ class CommonCorruption(BaseTransform):
             name: One of `corruptions.CORRUPTIONS` or `corruptions.WEATHER`.
             severity: 1 to 5.
             seed: The experiment's seed.
-            backend: Implementation of the 19. None: the protocol's, or the reference without one.
+            backend: Implementation of the 19. None: the protocol's, or `fast` without one.
             protocol: Name of a protocol which has this cell, and whose backend is taken.
             channel_order: Order of the channels of `img`; the operations see RGB in any case. `LoadImageFromFile` gives BGR.
             image_suffix: How file names of images end after their frame's name, such as `_leftImg8bit.png`: then the
@@ -83,11 +83,10 @@ class CommonCorruption(BaseTransform):
                 f"CommonCorruption found an image that was resized or flipped already (`{done[0]}`), but images are corrupted "
                 "as they were decoded. Put it directly behind `LoadImageFromFile` in the pipeline."
             )
-        path = Path(results["img_path"])
-        frame = path.stem if self.image_suffix is None else path.name.removesuffix(self.image_suffix)
-        seed = derive_seed(self.seed, frame, self.name, self.severity)
+        path = str(results["img_path"])
+        seed = derive_seed(self.seed, name_frame(path, self.image_suffix), self.name, self.severity)
         pixels = self._reverse(results["img"])
-        corrupted = corrupt(pixels, self.name, self.severity, seed, backend=self.backend, origin=str(path))
+        corrupted = corrupt(pixels, self.name, self.severity, seed, backend=self.backend, origin=path)
         results["img"] = np.ascontiguousarray(self._reverse(corrupted))
         return results
 

@@ -6,12 +6,14 @@ a set, not a mean over images.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from adapt.scores.confusion import check_confusion
+from adapt.scores.grid import Cell, group_cells, refuse_incomplete
 
 RESAMPLES = 1000  # ours, chosen as usual for 95% intervals
 
@@ -102,6 +104,66 @@ def bootstrap_difference(
     weights = _resample(len(counts), seed, resamples)
     scores = _miou(counts, weights) - _miou(others, weights)
     return _interval(scores, _estimate(counts) - _estimate(others), confidence)
+
+
+def bootstrap_mean_corrupted(
+    runs: Iterable[Mapping[Cell, NDArray[np.int64]]],
+    cells: Sequence[Cell],
+    seed: int,
+    resamples: int = RESAMPLES,
+    confidence: float = 0.95,
+) -> Interval:
+    """Give the mPC of a network, or its mean over several runs of one, with its interval over the choice of images.
+
+    Every cell and every run sees the same resamples: an image that is drawn is drawn in all of its corruptions.
+
+    Args:
+        runs: For each run (N, K, K) integers of each cell, the counts of each image; the same N images in the same order.
+        cells: The protocol's cells.
+        seed: Seed of the resampling; equal seeds give equal intervals.
+        resamples: Number of resamples, 1 or more.
+        confidence: Share of the resamples inside the interval, in (0, 1).
+
+    Returns:
+        mPC in [0, 1], the mean over the runs, and its bounds.
+
+    Raises:
+        ValueError: As `bootstrap_miou`, if there is no run, a run lacks a cell, `cells` is empty or repeats one, or the
+            number of images is not everywhere the same.
+
+    Example:
+        >>> fog, snow = np.array([[[9, 1], [0, 10]], [[5, 5], [0, 10]]]), np.array([[[8, 2], [0, 10]], [[4, 6], [0, 10]]])
+        >>> interval = bootstrap_mean_corrupted([{("fog", 1): fog, ("snow", 1): snow}], [("fog", 1), ("snow", 1)], seed=0)
+        >>> [round(value, 3) for value in interval]
+        [0.696, 0.548, 0.861]
+    """
+    weights: NDArray[np.float64] | None = None  # (1 + resamples, N); the first row is the images as they are
+    scores = []
+    for run in runs:
+        refuse_incomplete([cell for cell in cells if cell not in run], cells, "a run")
+        if weights is None:
+            images = len(run[cells[0]])
+            weights = np.vstack([np.ones((1, images)), _resample(images, seed, resamples)])
+        scores.append(_score_grid(run, cells, weights))
+    if not scores:
+        raise ValueError("there is no run to give an interval of")
+    mean = np.mean(scores, axis=0)
+    return _interval(mean[1:], float(mean[0]), confidence)
+
+
+def _score_grid(
+    run: Mapping[Cell, NDArray[np.int64]], cells: Sequence[Cell], weights: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Give the mPC of each resample: (R,) float64."""
+    means = []
+    for group in group_cells(cells).values():
+        counts = [check_confusion(run[cell], ndim=3) for cell in group]
+        for each in counts:
+            if len(each) != weights.shape[1]:
+                raise ValueError(f"all cells and runs need the same images, got {weights.shape[1]} and {len(each)}")
+        means.append(np.mean([_miou(each, weights) for each in counts], axis=0))
+    mpc: NDArray[np.float64] = np.mean(means, axis=0)
+    return mpc
 
 
 def _resample(images: int, seed: int, resamples: int) -> NDArray[np.float64]:

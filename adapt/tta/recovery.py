@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from adapt.tta.frame_counts import FrameCounts, count_frame
+from adapt.frame_counts import FrameCounts, count_frame
 from adapt.tta.method import Method, NotFiniteError, Outcome
 from adapt.tta.state import State
 

@@ -38,6 +38,14 @@ def add_experiment_options(parser: argparse.ArgumentParser, required: bool) -> N
     )
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="overrides, such as matrix.seed=[0,1]")
     parser.add_argument("--profile", help="mini, full ... (default: the first of the file that can run here)")
+    add_limit_option(parser)
+
+
+def add_limit_option(parser: argparse.ArgumentParser) -> None:
+    """Add the number of frames that are scored."""
+    parser.add_argument(
+        "--limit", type=int, metavar="N", help="evaluate and benchmark on the first N frames of each data set"
+    )
 
 
 def read_workspace(options: argparse.Namespace) -> Workspace:
@@ -49,4 +57,6 @@ def read_plan(options: argparse.Namespace, workspace: Workspace) -> Plan:
     """Return the plan that the command line asks for."""
     gpus, cpus = (None, None) if workspace.address else (count_gpus(), getattr(options, "cpus", None) or os.cpu_count())
     wants_data = options.data is not None
-    return plan_experiment(options.experiment, workspace, options.profile, options.overrides, gpus, wants_data, cpus)
+    return plan_experiment(
+        options.experiment, workspace, options.profile, options.overrides, gpus, wants_data, cpus, options.limit
+    )

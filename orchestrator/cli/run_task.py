@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from adapt.errors import PrerequisiteError, SpecError
-from orchestrator.cli.options import add_command, add_workspace_options, read_plan, read_workspace
+from orchestrator.cli.options import add_command, add_limit_option, add_workspace_options, read_plan, read_workspace
 
 EXAMPLES = """\
   segshift plan gta2cityscapes                        shows the keys
@@ -21,6 +21,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("key", help="the first digits of the task's key")
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE")
     parser.add_argument("--profile")
+    add_limit_option(parser)
     add_workspace_options(parser)
     parser.set_defaults(run=run)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from adapt.data.catalog import describe_dataset
 from experiments.graph import Graph
+from experiments.grid import name_grid
 from experiments.schema import (
     INPUT_OUTPUTS,
     BenchmarkStage,
@@ -22,7 +23,9 @@ from experiments.schema import (
 from experiments.task import Task
 from orchestrator.leaderboard.columns import MAIN, is_detail, select_scores, select_training
 from orchestrator.leaderboard.gap import add_gaps
+from orchestrator.leaderboard.interval import FindCounts, add_intervals
 from orchestrator.leaderboard.naming import Name, find_trained, name_entries
+from orchestrator.leaderboard.reference import add_degradations
 from orchestrator.leaderboard.row import Row, Score, pool_scores
 from orchestrator.leaderboard.tuning import describe_tuning
 from orchestrator.protocol import describe_protocol
@@ -34,6 +37,7 @@ class Table:
     """The rows of one protocol, best first; `columns[0]` is the score that ranks.
 
     `details` are the columns that are one cell of a corruption grid, or one class, each; the others fit a terminal.
+    `reference` is the entry that CD, rCD, mCE and relative mCE are relative to; None where there are none.
     """
 
     title: str
@@ -41,6 +45,7 @@ class Table:
     columns: tuple[str, ...]
     details: tuple[str, ...]
     rows: tuple[Row, ...]
+    reference: str | None = None
 
 
 @dataclass(frozen=True)
@@ -59,7 +64,13 @@ class Board:
         return asdict(self)
 
 
-def build_board(graph: Graph, find_record: FindRecord, miniature: bool, stages: tuple[str, ...] | None = None) -> Board:
+def build_board(
+    graph: Graph,
+    find_record: FindRecord,
+    miniature: bool,
+    stages: tuple[str, ...] | None = None,
+    find_counts: FindCounts | None = None,
+) -> Board:
     """Make the leaderboard of a graph from the records of its tasks.
 
     Args:
@@ -67,6 +78,7 @@ def build_board(graph: Graph, find_record: FindRecord, miniature: bool, stages: 
         find_record: key -> record, or None where there is none.
         miniature: whether the data is the procedural miniature, to be said loudly.
         stages: the scored stages to show; None shows those that the leaderboard stages of the file need, or all.
+        find_counts: key -> the counts of every image, for intervals of mPC; None leaves these out.
     """
     wanted = stages or tuple(dict.fromkeys(name for board in graph.leaderboards.values() for name in board.needs))
     scored = [
@@ -75,7 +87,9 @@ def build_board(graph: Graph, find_record: FindRecord, miniature: bool, stages: 
     groups: dict[str, list[Task]] = {}
     for task in scored:
         groups.setdefault(json.dumps(describe_protocol(task), sort_keys=True), []).append(task)
-    tables = [_build_table(graph, json.loads(protocol), tasks, find_record) for protocol, tasks in groups.items()]
+    tables = [
+        _build_table(graph, json.loads(protocol), tasks, find_record, find_counts) for protocol, tasks in groups.items()
+    ]
     titles = [table.title for table in tables]
     tables = [replace(t, title=f"{t.title} ({_tell_apart(t)})") if titles.count(t.title) > 1 else t for t in tables]
     return Board(graph.name, graph.profile, graph.title, miniature, tuple(tables), graph.overrides)
@@ -86,7 +100,9 @@ def _tell_apart(table: Table) -> str:
     return "protocol " + hashlib.sha256(json.dumps(table.protocol, sort_keys=True).encode()).hexdigest()[:6]
 
 
-def _build_table(graph: Graph, protocol: dict[str, Any], tasks: list[Task], find_record: FindRecord) -> Table:
+def _build_table(
+    graph: Graph, protocol: dict[str, Any], tasks: list[Task], find_record: FindRecord, find_counts: FindCounts | None
+) -> Table:
     entries: dict[str, list[Task]] = {}
     for task in {task.key: task for task in tasks}.values():
         entries.setdefault(json.dumps(_describe_lineage(graph, task), sort_keys=True), []).append(task)
@@ -101,16 +117,30 @@ def _build_table(graph: Graph, protocol: dict[str, Any], tasks: list[Task], find
     gap = _find_gap(graph, tasks)
     if gap is not None:
         rows = add_gaps(rows, main, gap)
+    stage, reference = _find_reference(graph, tasks), None
+    if stage is not None and kind == "benchmark":
+        keys = {task.key for task in tasks if task.stage == stage}
+        rows, reference = add_degradations(rows, stage, keys, find_record)
+    if find_counts is not None and kind == "benchmark":
+        rows = add_intervals(rows, main, find_record, find_counts)
     columns = tuple(dict.fromkeys((main, *(name for row in rows for name in row.scores))))
     details = tuple(name for name in columns if is_detail(kind, name))
     summary = tuple(name for name in columns if name not in details)
-    return Table(_name_table(tasks[0]), protocol, (*summary, *details), details, _rank(rows, main))
+    return Table(_name_table(tasks[0]), protocol, (*summary, *details), details, _rank(rows, main), reference)
 
 
 def _find_gap(graph: Graph, tasks: list[Task]) -> GapSettings | None:
     """Return the ends of the gap that the first leaderboard stage with one measures these tasks between."""
     stages = {task.stage for task in tasks}
     return next((b.gap for b in graph.leaderboards.values() if b.gap is not None and stages & set(b.needs)), None)
+
+
+def _find_reference(graph: Graph, tasks: list[Task]) -> str | None:
+    """Return the stage that a leaderboard stage compares these tasks with: the first one that is among them, or the first."""
+    stages = {task.stage for task in tasks}
+    boards = graph.leaderboards.values()
+    named = [board.reference for board in boards if board.reference is not None and stages & set(board.needs)]
+    return next((stage for stage in named if stage in stages), named[0] if named else None)
 
 
 def _list_subsets(graph: Graph, tasks: list[Task]) -> dict[str, tuple[str, ...]]:
@@ -204,7 +234,7 @@ def _name_table(task: Task) -> str:
     if isinstance(settings, EvaluateStage):
         return f"Clean: {_name_dataset(task, settings.dataset)}"
     if isinstance(settings, BenchmarkStage):
-        return f"Corruptions ({settings.protocol}): {_name_dataset(task, settings.dataset)}"
+        return f"Corruptions ({name_grid(settings)}): {_name_dataset(task, settings.dataset)}"
     if isinstance(settings, StreamStage):
         labels = list(dict.fromkeys(domain.label for domain in settings.stream.domains))
         rounds = f", {settings.stream.rounds} rounds" if settings.stream.rounds > 1 else ""

@@ -17,6 +17,17 @@ MEMORY, GPU_MEMORY = "peak memory (GB)", "peak GPU memory (GB)"
 # Columns that are no share of something, and so no percentage -> digits after the point.
 NUMBERS = {SPEED: 2, COST: 2, UPDATES: 0, SKIPPED: 0, MODELS: 1, MEMORY: 2, GPU_MEMORY: 2}
 
+# Scores of every benchmark, and of one with real shifts or with calibration -> their columns.
+_BENCHMARK = {
+    "mpc": "mPC",
+    "rpc": "rPC",
+    "clean_miou": "clean",
+    "gam": "worst",
+    "mpc_fixed_pixels": "mPC fixed pixels",
+    "worst_class": "worst class",
+}
+_MEASURED = {"mean_shift": "mean shift", "ece": "ECE", "ece_corrupted": "ECE corrupted"}
+
 # Metrics of a training on noisy labels -> their columns.
 _TRAINING = {
     "miou_best": "best mIoU",
@@ -43,14 +54,7 @@ def select_scores(record: Record, subsets: Mapping[str, tuple[str, ...]]) -> dic
         classes = {f"IoU/{name.removeprefix('iou/')}": v for name, v in scores.items() if name.startswith("iou/")}
         return {"mIoU": scores["miou"], **fewer, **classes}
     if record.kind == "benchmark":
-        cells = {name.removeprefix("miou/"): score for name, score in scores.items() if name.startswith("miou/")}
-        return {
-            "mPC": scores["mpc"],
-            "rPC": scores["rpc"],
-            "clean": scores["clean_miou"],
-            "worst": scores["gam"],
-            **cells,
-        }
+        return _select_benchmark(scores)
     return _select_stream(record, scores)
 
 
@@ -62,6 +66,22 @@ def select_training(record: Record | None) -> dict[str, float | None]:
     """
     metrics = {} if record is None else record.metrics
     return {column: metrics[name] for name, column in _TRAINING.items() if name in metrics}
+
+
+def _select_benchmark(scores: Mapping[str, float | None]) -> dict[str, float | None]:
+    """Return the columns of a benchmark: its means, real shifts and calibration, then cell by cell."""
+
+    def select(prefix: str, title: str) -> dict[str, float | None]:
+        named = {name.removeprefix(prefix): score for name, score in scores.items() if name.startswith(prefix)}
+        return {f"{title}{name}": score for name, score in named.items()}
+
+    return {
+        **{column: scores[name] for name, column in _BENCHMARK.items()},
+        **select("mpc_family/", "mPC "),
+        **select("miou_shift/", "shift "),
+        **{column: scores[name] for name, column in _MEASURED.items() if name in scores},
+        **select("miou/", ""),
+    }
 
 
 def _select_stream(record: Record, scores: Mapping[str, float | None]) -> dict[str, float | None]:
@@ -120,7 +140,7 @@ def _name_video(score: str, record: Record) -> str:
 
 
 def is_detail(kind: str, column: str) -> bool:
-    """Say whether a column is left to the files: one cell of a grid, one class, one round, or what a stream cost."""
+    """Say whether a column is left to the files: a cell of a grid, a class, a round, a bound, or what a stream cost."""
     if kind == "stream":
         return column in NUMBERS or _STREAM_DETAILS.fullmatch(column) is not None
     return "/" in column

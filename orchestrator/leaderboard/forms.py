@@ -15,6 +15,7 @@ from rich.text import Text
 from adapt.atomic import write_atomically
 from orchestrator.leaderboard.board import Board, Table
 from orchestrator.leaderboard.columns import NUMBERS
+from orchestrator.leaderboard.reference import is_relative
 from orchestrator.leaderboard.row import Row, Score
 
 MOST_COLUMNS = 6  # of scores beside each other in a terminal
@@ -52,6 +53,7 @@ def to_csv(board: Board) -> str:
             "adaptation",
             "axes",
             "score",
+            "reference",
             "mean",
             "std",
             "seeds",
@@ -78,6 +80,7 @@ def to_csv(board: Board) -> str:
                     [
                         *fixed,
                         column,
+                        table.reference or "" if is_relative(column) else "",
                         _plain(score.mean),
                         _plain(score.std),
                         row.seeds,
@@ -114,13 +117,18 @@ def _to_lines(table: Table, columns: list[str]) -> list[str]:
 
 
 def list_notes(table: Table) -> list[str]:
-    """Return what was tuned, why rows are not ranked and why scores are missing, each once."""
+    """Return what is relative to what, what was tuned, why rows are not ranked and why scores are missing, each once."""
+    relative = ", ".join(name for name in table.columns if is_relative(name) and name not in table.details)
+    references = [f"{relative}: 100 is {table.reference}; CD and rCD leave out noise above severity 3"]
     tuned = [f"{row.entry}: tuned: {row.tuned}" for row in table.rows if row.tuned]
     rows = [f"{row.entry}: {row.reason}" for row in table.rows if row.reason]
-    scores = {
-        (column, score.reason): None for row in table.rows for column, score in row.scores.items() if score.reason
-    }
-    return [*tuned, *rows, *(f"{column}: {reason}" for column, reason in scores)]
+    scores: dict[str, dict[str, None]] = {}
+    for row in table.rows:
+        for column, score in row.scores.items():
+            if score.reason:
+                scores.setdefault(score.reason, {})[column] = None
+    missing = [f"{', '.join(columns)}: {reason}" for reason, columns in scores.items()]
+    return [*(references if table.reference else []), *tuned, *rows, *missing]
 
 
 def print_board(board: Board, console: Console) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from adapt.errors import TaskError
 from experiments.planning import Plan
 from orchestrator.leaderboard.board import Board, build_board
 from orchestrator.leaderboard.forms import print_board, write_forms
 from orchestrator.record import Record
+from orchestrator.stages.counts_file import NAME as COUNTS
 from orchestrator.store import Store
 
 if TYPE_CHECKING:
@@ -21,7 +23,14 @@ def make_board(plan: Plan, store: Store) -> Board:
     def find_record(key: str) -> Record | None:
         return store.read(key) if store.is_done(key) else None
 
-    return build_board(plan.graph, find_record, miniature=plan.facts.miniature_root is not None)
+    def find_counts(key: str) -> Path | None:
+        try:
+            return store.verified_file(key, COUNTS)
+        except TaskError:
+            return None
+
+    is_miniature = plan.facts.miniature_root is not None
+    return build_board(plan.graph, find_record, miniature=is_miniature, find_counts=find_counts)
 
 
 def publish(plan: Plan, store: Store, console: Console) -> tuple[Path, ...]:

@@ -1,60 +1,233 @@
-"""The `benchmark` stage: mIoU of a network under every corruption and severity of a protocol."""
+"""The `benchmark` stage: mIoU of a network under every corruption and severity of a protocol, and under real shifts."""
 
 from __future__ import annotations
 
-import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from adapt import runtime
+from adapt.benchmark.feed import Claim, FeedSettings, Source
+from adapt.benchmark.kept import Timing, UnitCounts, is_kept, load_unit
+from adapt.benchmark.label_check import measure_agreement
+from adapt.benchmark.run import compute_units
+from adapt.benchmark.unit import CLEAN, GridCell, Unit, list_cells, plan_units
+from adapt.data.catalog import describe_dataset
 from adapt.data.layout import list_frames
-from adapt.data.reading import read_frame
-from adapt.inference import predict_classes
-from adapt.scores.confusion import count_confusion
-from corruptions.apply import corrupt
-from corruptions.protocol import protocol as find_protocol
-from corruptions.seeding import derive_seed
+from adapt.scores.calibration import BINS
+from experiments.grid import find_grid
 from experiments.schema import BenchmarkStage
 from experiments.task import Task
 from orchestrator.protocol import describe_protocol
-from orchestrator.stages.evaluate import CELL as CLEAN
+from orchestrator.record import Cell
+from orchestrator.stages.counts_file import CountsFile
 from orchestrator.stages.network import load_network
-from orchestrator.stages.stage import StageContext, StageResult, make_cell, save_counts
+from orchestrator.stages.stage import StageContext, StageResult
+
+UNITS = "units"
+"""In the scratch folder: the counts of finished units."""
+
+WAITING_SHARE = 0.1  # ours: a network that waits for less of its time is the slower part
+
+Compute = Callable[[Task, StageContext, Sequence[Unit], Callable[[], None]], None]
+"""Computes every one of some units, in any order, and calls its last argument whenever one is finished."""
 
 
-def run(task: Task, context: StageContext) -> StageResult:
-    """Corrupt, predict and count every frame in every cell; each frame is decoded once. The clean cell comes along."""
-    settings = task.settings
-    if not isinstance(settings, BenchmarkStage):
-        raise TypeError(f"{task.name} is no benchmark task")
-    device = runtime.configure(context.threads, 0, context.gpus)
-    model, classes, network = load_network(task, context, device)
-    dataset = task.datasets[settings.dataset].settings
-    frames = list_frames(dataset, context.roots[settings.dataset])[: settings.limit]
-    protocol = find_protocol(settings.protocol)
-    cells: dict[str, tuple[str, int] | None] = {CLEAN: None} | {f"{cell[0]}/{cell[1]}": cell for cell in protocol.cells}
-    counts = {name: np.zeros((len(frames), len(classes), len(classes)), np.int64) for name in cells}
-    seconds = 0.0
-    for index, frame in enumerate(frames):
-        image, label = read_frame(frame, dataset)
-        for name, cell in cells.items():
-            pixels = image
-            if cell is not None:
-                seed = derive_seed(settings.seed, frame.name, *cell)
-                pixels = corrupt(image, *cell, seed, backend=protocol.backend, origin=str(frame.image))
-            started = time.perf_counter()
-            prediction = predict_classes(model, pixels, dataset.resize)
-            seconds += time.perf_counter() - started
-            counts[name][index] = count_confusion(label, prediction, len(classes))
-        context.on_step(index + 1, {"progress": (index + 1) / len(frames)})
-    save_counts(context.folder, [frame.name for frame in frames], counts)
+@dataclass(frozen=True)
+class Benchmark:
+    """What a task computes.
+
+    Attributes:
+        settings: of its stage.
+        cells: what is scored.
+        feed: what decides the pixels.
+        units: how it is divided.
+        classes: of the data.
+        folder: where the counts of finished units are kept.
+    """
+
+    settings: BenchmarkStage
+    cells: tuple[GridCell, ...]
+    feed: FeedSettings
+    units: tuple[Unit, ...]
+    classes: tuple[str, ...]
+    folder: Path
+
+    def count_done(self) -> int:
+        """Count the units that are finished."""
+        return sum(is_kept(self.folder, unit) for unit in self.units)
+
+    def list_left(self) -> list[Unit]:
+        """List the units that are not finished, or whose counts are damaged."""
+        return [unit for unit in self.units if load_unit(self.folder, unit) is None]
+
+    def read(self, unit: Unit) -> UnitCounts:
+        """Return the counts of a finished unit."""
+        counts = load_unit(self.folder, unit)
+        if counts is None:
+            raise ValueError(f"unit {unit.name} was not computed")
+        return counts
+
+
+def compute_here(task: Task, context: StageContext, units: Sequence[Unit], on_done: Callable[[], None]) -> None:
+    """Compute units one after the other beside one network, in this process."""
+    compute_claimed(task, context, iter(units), on_done)
+
+
+def compute_claimed(
+    task: Task, context: StageContext, units: Iterator[Unit] | Claim, on_done: Callable[[], None]
+) -> None:
+    """Load the network and compute units until none is left.
+
+    Args:
+        task: the benchmark.
+        context: where it finds what it needs.
+        units: the units, or a function that gives the next one.
+        on_done: called when one is finished.
+    """
+    claim: Claim = units if callable(units) else lambda: next(units, None)
+    benchmark = plan_benchmark(task, context)
+    workers = count_workers(benchmark.settings, context)
+    device = runtime.configure(max(1, context.threads - workers), 0, context.gpus)
+    model, classes, _ = load_network(task, context, device)
+    compute_units(
+        model,
+        len(classes),
+        benchmark.feed,
+        claim,
+        benchmark.folder,
+        workers=workers,
+        calibration=benchmark.settings.calibration,
+        on_unit=lambda unit: on_done(),
+    )
+
+
+def run(task: Task, context: StageContext, compute: Compute = compute_here) -> StageResult:
+    """Compute the units that an interrupted benchmark has left, and pool all of them into cells.
+
+    Args:
+        task: the benchmark.
+        context: where it finds what it needs.
+        compute: computes the units.
+
+    Returns:
+        The result. The counts of each frame are a file in the task's folder.
+    """
+    benchmark = plan_benchmark(task, context)
+    settings, protocol = benchmark.settings, find_grid(benchmark.settings)
+
+    def report() -> None:
+        done = benchmark.count_done()
+        context.on_step(done, {"progress": done / len(benchmark.units)})
+
+    left = benchmark.list_left()
+    report()
+    if left:
+        compute(task, context, left, report)
+    agreement = measure_agreement(
+        benchmark.feed.sources[settings.dataset], protocol.cells, protocol.backend, settings.seed, settings.label_check
+    )
+    with CountsFile(context.folder) as file:
+        cells = tuple(_pool(benchmark, cell, file) for cell in benchmark.cells)
+    _, _, network = load_network(task, context, runtime.configure(context.threads, 0, 0))
+    timing = sum((benchmark.read(unit).timing for unit in benchmark.units), Timing())
+    images = sum(cell.frames for cell in cells)
+    busy = timing.network + timing.waiting
     return StageResult(
         network=network,
         protocol=describe_protocol(task),
-        classes=classes,
-        cells=tuple(
-            make_cell(name, {} if cell is None else {"corruption": cell[0], "severity": cell[1]}, counts[name])
-            for name, cell in cells.items()
-        ),
-        metrics={"frames_per_second": len(frames) * len(counts) / seconds if seconds > 0 else None},
+        classes=benchmark.classes,
+        cells=cells,
+        metrics={
+            "frames_per_second": images / busy if busy > 0 else None,
+            "network_seconds": timing.network,
+            "waiting_seconds": timing.waiting,
+            "decoding_seconds": timing.decoding,
+            "corrupting_seconds": timing.corrupting,
+            **agreement,
+        },
+        notes=(name_bottleneck(timing, count_workers(settings, context)),),
+    )
+
+
+def plan_benchmark(task: Task, context: StageContext) -> Benchmark:
+    """List the frames and cells of a task and divide them into units."""
+    settings = task.settings
+    if not isinstance(settings, BenchmarkStage):
+        raise TypeError(f"{task.name} is no benchmark task")
+    protocol = find_grid(settings)
+    sources = {}
+    for name in (settings.dataset, *settings.shifts):
+        dataset = task.datasets[name].settings
+        sources[name] = Source(dataset, list_frames(dataset, context.roots[name])[: settings.limit])
+    cells = list_cells(settings.dataset, protocol.cells, settings.shifts)
+    return Benchmark(
+        settings=settings,
+        cells=cells,
+        feed=FeedSettings(sources, protocol.backend, settings.seed),
+        units=plan_units(cells, {name: len(source.frames) for name, source in sources.items()}),
+        classes=tuple(describe_dataset(task.datasets[settings.dataset].settings).classes),
+        folder=context.scratch / UNITS,
+    )
+
+
+def count_workers(settings: BenchmarkStage, context: StageContext) -> int:
+    """Return how many processes read and corrupt frames ahead of a network."""
+    if settings.workers is not None:
+        return settings.workers
+    if context.gpus > 0:
+        return max(1, context.threads - 1)
+    return int(context.threads > 1)
+
+
+def name_bottleneck(timing: Timing, workers: int) -> str:
+    """Say in a sentence what the time of a benchmark went into.
+
+    Args:
+        timing: of all its units.
+        workers: processes that prepared frames for each network.
+    """
+    busy = timing.network + timing.waiting
+    if busy <= 0 or timing.waiting / busy < WAITING_SHARE:
+        share = timing.network / busy if busy > 0 else 1.0
+        return f"Bottleneck: the network, which worked {share:.0%} of the time."
+    part = "corrupting images" if timing.corrupting >= timing.decoding else "decoding images"
+    advice = f"raise `workers` (now {workers})" if workers else "give the stage `workers`, which run ahead of it"
+    return f"Bottleneck: {part}; the network waited {timing.waiting / busy:.0%} of the time. To go faster, {advice}."
+
+
+def _pool(benchmark: Benchmark, cell: GridCell, file: CountsFile) -> Cell:
+    """Add up the counts of a cell, unit by unit, and write those of each frame."""
+    frames = benchmark.feed.sources[cell.dataset].frames
+    if cell.name == CLEAN:
+        file.write_frames([frame.name for frame in frames])
+    elif cell.dataset != benchmark.settings.dataset:
+        file.write_frames([frame.name for frame in frames], cell.name)
+    num_classes = len(benchmark.classes)
+    confusion = np.zeros((num_classes, num_classes), np.int64)
+    calibration = np.zeros((3, BINS))
+
+    def read_blocks() -> Iterator[NDArray[np.int64]]:
+        for unit in benchmark.units:
+            if cell in unit.cells:
+                counts, place = benchmark.read(unit), unit.cells.index(cell)
+                np.add(confusion, counts.confusion[place].sum(axis=0), out=confusion)
+                np.add(calibration, counts.calibration[place].sum(axis=0), out=calibration)
+                yield counts.confusion[place]
+
+    file.write_cell(cell.name, len(frames), num_classes, read_blocks())
+    axes: dict[str, str | int] = {}
+    if cell.corruption is not None and cell.severity is not None:
+        axes = {"corruption": cell.corruption, "severity": cell.severity}
+    elif cell.name != CLEAN:
+        axes = {"shift": cell.dataset}
+    return Cell(
+        name=cell.name,
+        axes=axes,
+        frames=len(frames),
+        confusion=tuple(tuple(row) for row in confusion.tolist()),
+        calibration=tuple(tuple(row) for row in calibration.tolist()) if benchmark.settings.calibration else None,
     )

@@ -14,8 +14,9 @@ from adapt.scores.confusion import count_confusion, mean_iou
 from experiments.schema import EvaluateStage
 from experiments.task import Task
 from orchestrator.protocol import describe_protocol
+from orchestrator.stages.counts_file import save_counts
 from orchestrator.stages.network import load_network
-from orchestrator.stages.stage import StageContext, StageResult, make_cell, save_counts
+from orchestrator.stages.stage import StageContext, StageResult, make_cell
 
 CELL = "clean"
 

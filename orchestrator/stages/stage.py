@@ -17,7 +17,6 @@ from orchestrator.record import Cell, Clip, Network
 OnStep = Callable[[int, Mapping[str, float]], None]
 """Reports live scalars of a running task: (step, name -> value)."""
 
-COUNTS_FILE = "counts.npz"
 MANIFEST_FILE = "manifest.json"
 FRAMES_FILE = "frames.jsonl"
 
@@ -60,6 +59,7 @@ class StageResult:
         cells: the unaggregated scores.
         metrics: other numbers (frames per second, updates ...); None with no value.
         method: what a test-time method updates and whose statistics it normalises with; None elsewhere.
+        notes: what a reader of the numbers should know, in sentences.
     """
 
     network: Network
@@ -68,6 +68,7 @@ class StageResult:
     cells: tuple[Cell, ...] = ()
     metrics: dict[str, float | None] = field(default_factory=dict)
     method: dict[str, Any] | None = None
+    notes: tuple[str, ...] = ()
 
 
 def make_cell(
@@ -94,18 +95,6 @@ def make_cell(
         calibration=None if calibration is None else tuple(tuple(row) for row in calibration.tolist()),
         clips=clips,
     )
-
-
-def save_counts(folder: Path, frames: list[str], counts: Mapping[str, NDArray[np.int64]]) -> None:
-    """Keep every image's confusion counts, so that any score and interval can be recomputed.
-
-    Args:
-        folder: the task's folder.
-        frames: names of the images, in order.
-        counts: cell name -> int64 (N, K, K).
-    """
-    arrays: dict[str, Any] = {f"cell:{name}": values for name, values in counts.items()}
-    np.savez_compressed(folder / COUNTS_FILE, frames=np.array(frames), **arrays)
 
 
 def with_progress(on_step: OnStep, iterations: int) -> OnStep:

@@ -31,8 +31,9 @@ from experiments.search import METHOD_FILE, parse_method
 from experiments.task import Task
 from orchestrator.protocol import describe_protocol
 from orchestrator.record import Cell, Clip
+from orchestrator.stages.counts_file import save_counts
 from orchestrator.stages.network import load_network
-from orchestrator.stages.stage import FRAMES_FILE, MANIFEST_FILE, StageContext, StageResult, make_cell, save_counts
+from orchestrator.stages.stage import FRAMES_FILE, MANIFEST_FILE, StageContext, StageResult, make_cell
 from orchestrator.stages.supply import build_forward, load_supplies
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import functools
 import hashlib
 import json
 import os
@@ -17,8 +18,10 @@ from numpy.typing import NDArray
 
 import corruptions.apply
 from corruptions import CORRUPTIONS, SEVERITIES, CorruptionError, corrupt, derive_seed
+from corruptions.apply import BACKENDS, Backend
 from corruptions.protocol import protocol
 
+corrupt_by_reference = functools.partial(corrupt, backend="reference")
 CELLS = [(name, severity) for name in CORRUPTIONS for severity in SEVERITIES]
 
 
@@ -43,7 +46,7 @@ def test_odd_sizes_at_every_severity_equal_the_reference(name: str, shape: tuple
     image = scene(*shape)
     kept = image.copy()
     for severity in SEVERITIES:
-        result = corrupt(image, name, severity, seed=severity)
+        result = corrupt_by_reference(image, name, severity, seed=severity)
         assert result.dtype == np.uint8
         assert result.shape == image.shape
         assert not np.array_equal(result, image)
@@ -52,10 +55,18 @@ def test_odd_sizes_at_every_severity_equal_the_reference(name: str, shape: tuple
     np.testing.assert_array_equal(image, kept)
 
 
-def test_backend_of_a_protocol_is_understood() -> None:
-    image = scene(40, 50)
-    named = corrupt(image, "fog", 2, 5, backend=protocol("michaelis").backend)
-    np.testing.assert_array_equal(named, corrupt(image, "fog", 2, 5))
+def test_fast_is_the_default_and_a_backend_may_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    called: list[str] = []
+
+    def listen(backend: str) -> Backend:
+        return lambda image, name, severity, seed: (called.append(backend), image)[1]
+
+    monkeypatch.setattr(corruptions.apply, "BACKENDS", {backend: listen(backend) for backend in BACKENDS})
+    corrupt(scene(32, 32), "fog", 2, 5)
+    corrupt(scene(32, 32), "fog", 2, 5, backend=protocol("michaelis").backend)
+    corrupt(scene(32, 32), "fog", 2, 5, backend=protocol("michaelis").with_backend("reference").backend)
+    corrupt(scene(32, 32), "weather_fog", 2, 5, backend="reference")
+    assert called == ["fast", "fast", "reference", "albumentations"]
 
 
 RANDOM = [
@@ -67,17 +78,17 @@ RANDOM = [
 @pytest.mark.parametrize("name", list(CORRUPTIONS))
 def test_seed_decides_what_is_random_and_nothing_else(name: str) -> None:
     image = scene(48, 56)
-    first = corrupt(image, name, 3, seed=1)
+    first = corrupt_by_reference(image, name, 3, seed=1)
     np.random.default_rng()  # other generators and calls in between change nothing
-    corrupt(image, "gaussian_noise", 1, seed=9)
-    np.testing.assert_array_equal(first, corrupt(image, name, 3, seed=1))
-    assert np.array_equal(first, corrupt(image, name, 3, seed=2)) == (name not in RANDOM)
+    corrupt_by_reference(image, "gaussian_noise", 1, seed=9)
+    np.testing.assert_array_equal(first, corrupt_by_reference(image, name, 3, seed=1))
+    assert np.array_equal(first, corrupt_by_reference(image, name, 3, seed=2)) == (name not in RANDOM)
 
 
 def test_whole_range_of_seeds_works() -> None:
     image = scene(32, 32)
     for name in CORRUPTIONS:
-        corrupt(image, name, 1, seed=2**32 - 1)
+        corrupt_by_reference(image, name, 1, seed=2**32 - 1)
 
 
 @pytest.mark.parametrize("name", list(CORRUPTIONS))
@@ -87,7 +98,7 @@ def test_global_random_state_is_left_as_it_was(name: str) -> None:
     expected = [np.random.normal(), np.random.normal(), np.random.randint(1000)]
     np.random.seed(11)
     np.random.normal()
-    corrupt(scene(33, 40), name, 2, seed=4)
+    corrupt_by_reference(scene(33, 40), name, 2, seed=4)
     assert [np.random.normal(), np.random.normal(), np.random.randint(1000)] == expected
 
 
@@ -101,7 +112,7 @@ def test_global_random_state_is_left_as_it_was_by_a_failure(monkeypatch: pytest.
     expected = np.random.uniform()
     np.random.seed(3)
     with pytest.raises(RuntimeError, match="on purpose"):
-        corrupt(scene(33, 40), "fog", 2, seed=4)
+        corrupt_by_reference(scene(33, 40), "fog", 2, seed=4)
     assert np.random.uniform() == expected
 
 
@@ -112,7 +123,7 @@ from corruptions import corrupt, derive_seed
 image = np.frombuffer(bytes.fromhex(sys.argv[1]), dtype=np.uint8).reshape(37, 41, 3)
 names = json.loads(sys.argv[2])
 seeds = {name: derive_seed(0, "frame", name, 3) for name in names}
-digests = {name: hashlib.sha256(corrupt(image, name, 3, seeds[name]).tobytes()).hexdigest() for name in names}
+digests = {name: hashlib.sha256(corrupt(image, name, 3, seeds[name], backend="reference").tobytes()).hexdigest() for name in names}
 print(json.dumps(digests))
 """
 
@@ -121,7 +132,9 @@ def test_processes_and_orders_agree() -> None:
     image = scene(37, 41)
     names = list(CORRUPTIONS)
     digests = {
-        name: hashlib.sha256(corrupt(image, name, 3, derive_seed(0, "frame", name, 3)).tobytes()).hexdigest()
+        name: hashlib.sha256(
+            corrupt_by_reference(image, name, 3, derive_seed(0, "frame", name, 3)).tobytes()
+        ).hexdigest()
         for name in names
     }
     for hash_seed, order in (("1", names), ("2", names[::-1])):
@@ -137,9 +150,9 @@ def test_processes_and_orders_agree() -> None:
 
 def test_threads_agree() -> None:
     image = scene(64, 64)
-    expected = [corrupt(image, "gaussian_noise", 2, seed) for seed in range(24)]
+    expected = [corrupt_by_reference(image, "gaussian_noise", 2, seed) for seed in range(24)]
     with ThreadPoolExecutor(8) as pool:
-        results = list(pool.map(lambda seed: corrupt(image, "gaussian_noise", 2, seed), range(24)))
+        results = list(pool.map(lambda seed: corrupt_by_reference(image, "gaussian_noise", 2, seed), range(24)))
     for result, wanted in zip(results, expected, strict=True):
         np.testing.assert_array_equal(result, wanted)
 
@@ -149,28 +162,29 @@ def test_spatter_without_a_drop_leaves_the_image() -> None:
     with np.errstate(invalid="ignore"):
         black = seeded_reference(image, "spatter", 1, 35)
     assert not np.array_equal(black, image)  # the trap: a cast of nan
-    np.testing.assert_array_equal(corrupt(image, "spatter", 1, 35), image)
+    np.testing.assert_array_equal(corrupt_by_reference(image, "spatter", 1, 35), image)
 
 
 @pytest.mark.parametrize("value", [0, 255])
 def test_uniform_images_stay_images(value: int) -> None:
     image = np.full((34, 39, 3), value, dtype=np.uint8)
     for name, severity in CELLS:
-        assert corrupt(image, name, severity, seed=0).shape == image.shape
+        assert corrupt_by_reference(image, name, severity, seed=0).shape == image.shape
 
 
 def test_channels_are_taken_as_rgb() -> None:
     image = scene(48, 48)
     for name in ("frost", "snow", "spatter", "jpeg_compression"):
-        swapped = corrupt(np.ascontiguousarray(image[..., ::-1]), name, 4, seed=0)[..., ::-1]
-        assert not np.array_equal(corrupt(image, name, 4, seed=0), swapped)
+        swapped = corrupt_by_reference(np.ascontiguousarray(image[..., ::-1]), name, 4, seed=0)[..., ::-1]
+        assert not np.array_equal(corrupt_by_reference(image, name, 4, seed=0), swapped)
 
 
 def test_views_that_are_not_contiguous_are_read_right() -> None:
     image = scene(40, 64)
     view = image[:, ::-1]
     np.testing.assert_array_equal(
-        corrupt(view, "pixelate", 2, seed=0), corrupt(np.ascontiguousarray(view), "pixelate", 2, seed=0)
+        corrupt_by_reference(view, "pixelate", 2, seed=0),
+        corrupt_by_reference(np.ascontiguousarray(view), "pixelate", 2, seed=0),
     )
 
 

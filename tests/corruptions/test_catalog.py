@@ -60,10 +60,10 @@ def test_families_and_moving_pixels() -> None:
     assert sum("4 extra" in row.source for row in CORRUPTIONS.values()) == 4
 
 
-def test_every_severity_has_constants() -> None:
+def test_every_severity_has_constants_and_each_has_a_name() -> None:
     rows = [*CORRUPTIONS.values(), *WEATHER.values()]
     assert all(len(row.constants) == len(SEVERITIES) == 5 for row in rows)
-    assert all(len({len(values) for values in row.constants}) == 1 for row in rows)
+    assert all({len(values) for values in row.constants} == {len(set(row.parameters))} for row in rows)
 
 
 def test_weather_is_ours_and_has_names_and_a_backend_of_its_own() -> None:

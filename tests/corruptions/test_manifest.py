@@ -35,6 +35,26 @@ def test_lines_are_found_and_sorted_and_the_last_one_counts(tmp_path: Path) -> N
     assert [path.name for path in tmp_path.iterdir()] == [NAME]
 
 
+def test_while_a_command_works_the_manifest_says_so(tmp_path: Path) -> None:
+    running = {"problems": [], "status": "incomplete"}
+    with closing(Manifest(tmp_path, IDENTITY)) as manifest:
+        manifest.begin(running)
+        assert json.loads((tmp_path / NAME).read_text()) == IDENTITY | running | {"images": []}
+        manifest.add({"source": "a"})
+        manifest.finish([], ENDING)
+    with closing(Manifest(tmp_path, IDENTITY)) as manifest:
+        assert json.loads((tmp_path / NAME).read_text())["status"] == "finished"  # nothing is done yet
+        manifest.begin(running)
+        assert json.loads((tmp_path / NAME).read_text()) == IDENTITY | running | {"images": [{"source": "a"}]}
+        manifest.add({"source": "b"})
+        assert manifest.find("a") == {"source": "a"}
+    with closing(Manifest(tmp_path, IDENTITY)) as manifest:  # after the kill
+        manifest.begin(running)
+        assert rows(tmp_path) == [{"source": "a"}, {"source": "b"}]
+        manifest.finish(["b"], ENDING)
+    assert json.loads((tmp_path / NAME).read_text()) == IDENTITY | ENDING | {"images": [{"source": "a"}]}
+
+
 def test_an_interrupted_command_is_gone_on_with(tmp_path: Path) -> None:
     with closing(Manifest(tmp_path, IDENTITY)) as manifest:
         manifest.add({"source": "a"})

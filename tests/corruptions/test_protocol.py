@@ -72,10 +72,20 @@ def test_cells_are_distinct_and_known_and_the_rest_is_said(name: str) -> None:
     assert len(set(row.cells)) == len(row.cells)
     known = WEATHER if name == "weather" else CORRUPTIONS
     assert {corruption for corruption, _ in row.cells} <= set(known)
-    assert (row.backend, row.channel_order, row.insertion_point) == ("reference", "RGB", "before_resize")
+    assert (row.backend, row.channel_order, row.insertion_point) == ("fast", "RGB", "before_resize")
     if name != "weather":
-        assert row.backends == ("reference",)
-        assert row.version == f"imagecorruptions-imaug {importlib.metadata.version('imagecorruptions-imaug')}"
+        assert row.backends == ("fast",)
+
+
+def test_another_backend_is_the_same_protocol_otherwise() -> None:
+    row = protocol("quick").with_backend("reference")
+    assert row == dataclasses.replace(protocol("quick"), backend="reference")
+    assert row.backends == ("reference",)
+    assert row.version == f"imagecorruptions-imaug {importlib.metadata.version('imagecorruptions-imaug')}"
+    assert row.with_backend("fast") == protocol("quick")
+    assert protocol("weather").with_backend("reference").backends == ("albumentations",)
+    with pytest.raises(CorruptionError, match=r"unknown corruption backend 'fsat': did you mean 'fast'"):
+        row.with_backend("fsat")
 
 
 def test_weather_is_the_six_at_all_severities() -> None:
@@ -94,16 +104,16 @@ def test_version_names_every_backend_that_a_cell_needs() -> None:
 @pytest.mark.parametrize(
     ("arguments", "backend"),
     [
-        (("fog", 3), "reference"),
-        (("fog", 3, "fast"), "fast"),
+        (("fog", 3), "fast"),
+        (("fog", 3, "reference"), "reference"),
         (("fog", 3, None, "quick"), None),
-        (("frost", 2, None, "quick"), "reference"),
-        (("frost", 2, "reference", "quick"), "reference"),
-        (("frost", 2, "fast", "quick"), None),
+        (("frost", 2, None, "quick"), "fast"),
+        (("frost", 2, "fast", "quick"), "fast"),
+        (("frost", 2, "reference", "quick"), None),
         (("frost", 6), None),
         (("forst", 2), None),
         (("frost", 2, "albumentations"), None),
-        (("weather_fog", 2, None, "weather"), "reference"),
+        (("weather_fog", 2, None, "weather"), "fast"),
     ],
 )
 def test_backend_of_a_cell(arguments: tuple[Any, ...], backend: str | None) -> None:

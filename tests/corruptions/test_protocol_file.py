@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import doctest
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import corruptions.protocol_file
 from corruptions import PROTOCOLS, CorruptionError
 from corruptions.apply import corrupt
 from corruptions.protocol import CHOICES, Protocol
-from corruptions.protocol_file import find_protocol, read_protocol
+from corruptions.protocol_file import ProtocolError, describe, find_protocol, parse_protocol, read_protocol
 
 
 def write(folder: Path, text: str) -> Path:
@@ -20,15 +24,15 @@ def write(folder: Path, text: str) -> Path:
 
 
 def test_a_file_is_read_in_its_order(tmp_path: Path) -> None:
-    path = write(tmp_path, "name: winter\nbackend: fast\ncells:\n  snow: [5, 1]\n  fog: 3\n")
-    wanted = Protocol("winter", (("snow", 5), ("snow", 1), ("fog", 3)), backend="fast")
+    path = write(tmp_path, "name: winter\nbackend: reference\ncells:\n  snow: [5, 1]\n  fog: 3\n")
+    wanted = Protocol("winter", (("snow", 5), ("snow", 1), ("fog", 3)), backend="reference")
     assert read_protocol(path) == wanted
     assert find_protocol(str(path)) == wanted
     assert all(type(severity) is int for _, severity in read_protocol(path).cells)
 
 
-def test_the_reference_is_the_default(tmp_path: Path) -> None:
-    assert read_protocol(write(tmp_path, "name: a\ncells: {fog: 1}\n")).backend == "reference"
+def test_fast_is_the_default(tmp_path: Path) -> None:
+    assert read_protocol(write(tmp_path, "name: a\ncells: {fog: 1}\n")).backend == "fast"
 
 
 def test_names_are_found() -> None:
@@ -49,8 +53,11 @@ def test_unknown_names_suggest_the_closest(text: str) -> None:
         ("name: a\n", "the key 'cells' is missing"),
         ("cells: {fog: 1}\n", "the key 'name' is missing"),
         ("name: 3\ncells: {fog: 1}\n", ":1: name is text, not 3"),
-        ("name: quick\ncells: {fog: 1}\n", ":1: name 'quick' is that of a built-in protocol"),
-        ("name: a\nbackend: quick\ncells: {fog: 1}\n", ":2: unknown backend 'quick': .*known are fast, reference"),
+        ("name: quick\ncells: {fog: 1}\n", ":1: name 'quick' is that of a built-in protocol with other cells"),
+        (
+            "name: a\nbackend: quick\ncells: {fog: 1}\n",
+            ":2: backend: unknown corruption backend 'quick': .*known are fast",
+        ),
         ("name: a\ncells: [fog]\n", ":2: cells maps corruptions to severities"),
         ("name: a\ncells: {}\n", ":2: cells maps corruptions to severities"),
         (
@@ -84,6 +91,67 @@ def test_a_file_that_is_not_there_or_no_text(tmp_path: Path) -> None:
     path.write_bytes(b"name: \xe4\n")
     with pytest.raises(CorruptionError, match="not valid YAML"):
         read_protocol(path)
+
+
+MIXED = Protocol("mine", (("snow", 5), ("weather_fog", 2), ("snow", 1)), backend="reference")
+
+
+@pytest.mark.parametrize("backend", CHOICES)
+@pytest.mark.parametrize("name", list(PROTOCOLS))
+def test_what_is_described_is_what_is_parsed(name: str, backend: str) -> None:
+    row = PROTOCOLS[name].with_backend(backend)
+    assert describe(row)["backend"] == backend
+    assert parse_protocol(describe(row)) == row
+    assert parse_protocol(describe(row) | {"cells": {n: tuple(s) for n, s in describe(row)["cells"].items()}}) == row
+
+
+def test_cells_come_together_corruption_by_corruption() -> None:
+    wanted = {"name": "mine", "cells": {"snow": [5, 1], "weather_fog": [2]}, "backend": "reference"}
+    assert describe(MIXED) == wanted
+    assert parse_protocol(wanted).cells == (("snow", 5), ("snow", 1), ("weather_fog", 2))
+    assert describe(parse_protocol(wanted)) == wanted
+
+
+@pytest.mark.parametrize(
+    ("change", "message", "keys"),
+    [
+        ({"cells": {"snow": 1, "fog": [3, 6]}}, r"^cells\.fog: severity 6 is none of", ("cells", "fog")),
+        ({"cells": {"fgo": [3]}}, r"^cells\.fgo: unknown corruption 'fgo': did you mean 'fog'", ("cells", "fgo")),
+        ({"cells": {7: [3]}}, r"^cells\.7: unknown corruption '7'", ("cells", 7)),
+        ({"cells": ["fog"]}, "^cells maps corruptions", ("cells",)),
+        ({"backend": None}, "^backend: unknown corruption backend 'None'", ("backend",)),
+        ({"name": ""}, "^name is text", ("name",)),
+        ({"name": "fan"}, "^name 'fan' is that of a built-in protocol", ("name",)),
+        ({"seed": 1}, "^unknown key 'seed'", ("seed",)),
+    ],
+)
+def test_mistakes_in_plain_data_name_the_key(change: dict, message: str, keys: tuple) -> None:
+    with pytest.raises(ProtocolError, match=message) as caught:
+        parse_protocol({"name": "a", "cells": {"fog": [1]}} | change)
+    assert caught.value.keys == keys
+
+
+def test_a_missing_key_is_a_mistake_of_the_whole() -> None:
+    with pytest.raises(ProtocolError, match=r"^the key 'cells' is missing") as caught:
+        parse_protocol({"name": "a"})
+    assert caught.value.keys == ()
+
+
+def test_reading_imports_nothing_heavy(tmp_path: Path) -> None:
+    code = (
+        "import sys\n"
+        "from corruptions.protocol_file import describe, find_protocol\n"
+        "describe(find_protocol(sys.argv[1]))\n"
+        "heavy = {'numpy', 'torch', 'cv2', 'numba', 'imagecorruptions'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    subprocess.run([sys.executable, "-c", code, write(tmp_path, "name: a\ncells: {fog: 1}\n")], check=True)
+
+
+def test_doctests() -> None:
+    results = doctest.testmod(corruptions.protocol_file)
+    assert results.attempted
+    assert not results.failed
 
 
 @pytest.mark.parametrize("backend", CHOICES)

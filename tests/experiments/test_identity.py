@@ -83,6 +83,10 @@ def test_the_domains_of_a_stream_keep_their_names(expand_text: Expand) -> None:
         ("lr: 1.0e-4", "lr: 2.0e-4", {"weather"}),
         ("protocol: quick", "protocol: fan", {"grid"}),
         ("protocol: quick", "limit: 3", {"grid"}),
+        ("protocol: quick", "backend: reference", {"grid"}),
+        ("protocol: quick", "shifts: [fog]", {"grid"}),
+        ("protocol: quick", "calibration: true", {"grid"}),
+        ("protocol: quick", "protocol: {name: mine, cells: {fog: 3}}", {"grid"}),
         ("resize: [64, 32]", "resize: [32, 64]", {"clean", "grid"}),
         (
             "type: gta, split: train",
@@ -167,6 +171,21 @@ stages:
     describe_corruptions.cache_clear()
     assert before["grid"] != after["grid"]
     assert before["clean"] == after["clean"]
+
+
+@pytest.mark.parametrize("changed", ["shards: 4", "workers: 3", "backend: fast", "protocol: quick\n    shards: 2"])
+def test_how_a_benchmark_is_computed_is_not_part_of_its_key(expand_text: Expand, changed: str) -> None:
+    after = expand_text(edit(FULL, ("protocol: quick", changed)))
+    assert keys(after, "grid") == keys(expand_text(FULL), "grid")
+
+
+def test_a_protocol_written_out_is_known_by_its_content(expand_text: Expand) -> None:
+    one = expand_text(edit(FULL, ("protocol: quick", "protocol: {name: mine, cells: {fog: 3, snow: [1, 2]}}")))
+    same = expand_text(
+        edit(FULL, ("protocol: quick", "protocol: {backend: fast, cells: {fog: [3], snow: [1, 2]}, name: mine}"))
+    )
+    other = expand_text(edit(FULL, ("protocol: quick", "protocol: {name: mine, cells: {fog: 3, snow: [1, 3]}}")))
+    assert keys(one, "grid") == keys(same, "grid") != keys(other, "grid")
 
 
 def test_how_often_a_training_reports_and_saves_is_not_part_of_its_key(expand_text: Expand) -> None:

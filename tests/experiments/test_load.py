@@ -145,3 +145,22 @@ def test_an_experiment_of_ones_own_is_found_by_its_path(write: Write, tmp_path: 
     assert load_experiment(str(path), "mini").name == "own"
     with pytest.raises(SpecError, match="does not exist"):
         find_experiment(str(tmp_path / "none.yaml"))
+
+
+def test_a_limit_reaches_every_stage_that_takes_one_and_is_said(write: Write) -> None:
+    stages = (
+        '  clean: {kind: evaluate, model: net, dataset: test}\n'
+        '  stream: {kind: stream, model: net, stream: {kind: single, domains: [{dataset: test}]}}\n'
+    )
+    path = str(write(TEXT.replace("profiles:\n", f"{stages}profiles:\n")))
+    loaded = load_experiment(path, "mini", ["stages.clean.limit=9"], limit=5)
+    limits = {name: data.get("limit") for name, data in loaded.settings.stages.items()}
+    assert limits == {"grid": 5, "clean": 9, "stream": None}
+    assert loaded.overrides == ("stages.grid.limit=5", "stages.clean.limit=5", "stages.clean.limit=9")
+    assert load_experiment(path, "mini").settings.stages["grid"]["limit"] == 2
+
+
+def test_a_limit_that_no_stage_takes_is_refused(write: Write) -> None:
+    path = str(write(TEXT.replace("kind: benchmark", "kind: styles")))
+    with pytest.raises(SpecError, match="--limit: no stage"):
+        load_experiment(path, "mini", limit=5)

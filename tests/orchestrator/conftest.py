@@ -76,6 +76,7 @@ def build_task(
     names = {"source": "gta", "synthetic": "synthia", "test": "cityscapes", "fog": "acdc", "night": "acdc"}
     stream = {"stream": raw.get("stream"), "search": raw.get("search", {}).get("stream")}.get(kind)
     used = [domain["dataset"] for domain in stream["domains"]] if stream is not None else [raw["dataset"]]
+    used += raw.get("shifts", ())
     datasets = {
         name: BoundDataset(DatasetSettings(type=names.get(name, "cityscapes"), split="val"), fingerprint)
         for name in used

@@ -31,6 +31,9 @@ def test_the_network_its_seed_and_its_name_are_not_part_of_it(kind: str, make_ta
         ("benchmark", {"limit": 3}),
         ("benchmark", {"seed": 1}),
         ("benchmark", {"protocol": "michaelis"}),
+        ("benchmark", {"protocol": {"name": "mine", "cells": {"fog": [1]}}}),
+        ("benchmark", {"backend": "reference"}),
+        ("benchmark", {"shifts": ["fog"]}),
         ("benchmark", {"fingerprint": "bytes-2"}),
         ("stream", {"reset": {"policy": "on_shift"}}),
         ("stream", {"stream": {**STREAM, "rounds": 2}}),
@@ -41,6 +44,27 @@ def test_the_network_its_seed_and_its_name_are_not_part_of_it(kind: str, make_ta
 )
 def test_what_changes_the_score_of_one_network_is_part_of_it(kind: str, changes: dict[str, Any], make_task) -> None:
     assert describe(make_task("a", kind)) != describe(make_task("a", kind, **changes))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"shards": 3}, {"workers": 2}, {"calibration": True}, {"label_check": 5}, {"backend": "fast"}],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_how_a_benchmark_is_computed_or_what_is_measured_beside_it_is_not_part_of_it(
+    changes: dict[str, Any], make_task
+) -> None:
+    assert describe(make_task("a", "benchmark")) == describe(make_task("a", "benchmark", **changes))
+
+
+def test_a_benchmark_says_all_that_decides_its_pixels(make_task) -> None:
+    own = {"name": "winter", "cells": {"snow": [1, 3], "fog": 2}, "backend": "reference"}
+    described = describe_protocol(make_task("a", "benchmark", protocol=own, shifts=["fog", "night"]))
+    assert (described["protocol"], described["cells"]) == ("winter", [["snow", 1], ["snow", 3], ["fog", 2]])
+    assert (described["backend"], described["channel_order"]) == ("reference", "RGB")
+    assert described["insertion_point"] == "before_resize"
+    assert described["backend_version"].startswith("imagecorruptions-imaug ")
+    assert described["shifts"]["night"]["fingerprint"] == "bytes-1"
 
 
 @pytest.mark.parametrize(
@@ -65,7 +89,7 @@ def test_the_method_is_what_is_compared(make_task) -> None:
 def test_a_corrupted_stream_names_the_version_behind_its_pixels(make_task) -> None:
     fog = {"dataset": "test", "corruption": "fog", "severity": 3}
     corrupted = make_task("a", "stream", stream={"kind": "single", "domains": [fog]})
-    assert str(describe_protocol(corrupted)["backend_version"]).startswith("imagecorruptions-imaug ")
+    assert str(describe_protocol(corrupted)["backend_version"]).startswith("segshift-corruptions 1 (imagecorruptions-imaug ")
     assert describe_protocol(make_task("a", "stream"))["backend_version"] is None
     weather = make_task("a", "stream", stream={"kind": "single", "domains": [fog | {"corruption": "weather_fog"}]})
     assert "; segshift-weather 1 (albumentations " in str(describe_protocol(weather)["backend_version"])

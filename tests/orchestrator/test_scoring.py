@@ -69,6 +69,7 @@ def test_mpc_weighs_corruptions_and_not_cells(make_task, make_record) -> None:
     assert scores["clean_miou"] == 1.0
     assert scores["miou/fog/1"] == pytest.approx(0.6)
     assert "miou/clean" not in scores
+    assert not [name for name in scores if "shift" in name or "ece" in name], "nothing of the kind was measured"
 
 
 def test_rpc_is_relative_to_the_clean_score(make_task, make_record) -> None:
@@ -103,7 +104,8 @@ def test_an_incomplete_grid_has_no_mean(make_task, make_record) -> None:
     empty = grid_cells(**{"fog/2": ({"corruption": "fog", "severity": 2}, None)})
     for cells in (missing, empty):
         scores = score_record(make_record(task, cells, protocol={"cells": GRID}))
-        assert [scores[name] for name in ("mpc", "rpc", "gam", "mpc_fixed_pixels")] == [None] * 4
+        assert [scores[name] for name in ("mpc", "rpc", "gam", "mpc_fixed_pixels", "worst_class")] == [None] * 5
+        assert (scores["mpc_family/weather"], scores["mpc_family/digital"]) == (None, 1.0)
         assert scores["miou/fog/1"] == pytest.approx(0.6)
 
 
@@ -113,6 +115,77 @@ def test_a_grid_without_a_clean_score_has_no_relative_one(make_task, make_record
         scores = score_record(make_record(task, grid_cells(clean=({}, clean)), protocol={"cells": GRID}))
         assert scores["rpc"] is None
         assert scores["mpc"] == pytest.approx(0.7)
+
+
+def test_families_are_averaged_apart(make_task, make_record) -> None:
+    """Weather: fog at (0.6 + 0.2) / 2 = 0.4 and snow at 1: 0.7; digital: brightness at 1; blur: 0.6."""
+    cells = grid_cells(
+        **{
+            "snow/1": ({"corruption": "snow", "severity": 1}, PERFECT),
+            "motion_blur/3": ({"corruption": "motion_blur", "severity": 3}, GOOD),
+        }
+    )
+    protocol = {"cells": [["motion_blur", 3], *GRID, ["snow", 1]]}
+    scores = score_record(make_record(make_task("corruption", "benchmark"), cells, protocol=protocol))
+    families = {name: score for name, score in scores.items() if name.startswith("mpc_family/")}
+    assert families == {
+        "mpc_family/blur": pytest.approx(0.6),
+        "mpc_family/weather": pytest.approx(0.7),
+        "mpc_family/digital": 1.0,
+    }
+
+
+def test_the_worst_class_is_that_of_the_mean_over_the_corrupted_cells(make_task, make_record) -> None:
+    """UNEQUAL: 1/2 and 3/4. Fog: road (1/2 + 3/4) / 2 = 5/8, light (3/4 + 1/2) / 2 = 5/8; brightness: road 1/2, light 3/4.
+
+    Road: (5/8 + 1/2) / 2 = 9/16; the clean cell, at 1/5 each, is not looked at.
+    """
+    mirrored = ((3, 0), (1, 1))
+    cells = grid_cells(
+        clean=({}, POOR),
+        **{
+            "fog/1": ({"corruption": "fog", "severity": 1}, UNEQUAL),
+            "fog/2": ({"corruption": "fog", "severity": 2}, mirrored),
+            "brightness/1": ({"corruption": "brightness", "severity": 1}, UNEQUAL),
+        },
+    )
+    record = make_record(make_task("corruption", "benchmark"), cells, protocol={"cells": GRID})
+    assert score_record(record)["worst_class"] == pytest.approx(9 / 16)
+
+
+def shift_cells(**shifts):
+    return {f"shift/{name}": ({"shift": name}, confusion) for name, confusion in shifts.items()}
+
+
+def test_real_shifts_stand_beside_the_grid(make_task, make_record) -> None:
+    """0.2 and 0.6: mean 0.4. They touch nothing of the grid."""
+    task, protocol = make_task("corruption", "benchmark"), {"cells": GRID, "shifts": {"fog": {}, "night": {}}}
+    alone = score_record(make_record(task, grid_cells(), protocol=protocol | {"shifts": {}}))
+    cells = grid_cells(**shift_cells(night=POOR, fog=GOOD))
+    scores = score_record(make_record(task, cells, protocol=protocol))
+    shifts = {name: score for name, score in scores.items() if name not in alone}
+    assert shifts == {
+        "mean_shift": pytest.approx(0.4),
+        "miou_shift/fog": pytest.approx(0.6),
+        "miou_shift/night": pytest.approx(0.2),
+    }
+    assert {name: score for name, score in scores.items() if name in alone} == alone
+
+
+@pytest.mark.parametrize(
+    ("listed", "shifts"),
+    [
+        ({"fog": {}, "night": {}}, {"fog": GOOD}),
+        ({"fog": {}, "night": {}}, {"fog": GOOD, "night": EMPTY}),
+        ({"fog": {}}, {"fog": GOOD, "night": None}),
+    ],
+)
+def test_a_shift_without_a_score_leaves_the_mean_without_one(listed, shifts, make_task, make_record) -> None:
+    protocol = {"cells": GRID, "shifts": listed}
+    cells = grid_cells(**shift_cells(**shifts))
+    scores = score_record(make_record(make_task("corruption", "benchmark"), cells, protocol=protocol))
+    assert (scores["mean_shift"], scores["miou_shift/night"]) == (None, None)
+    assert scores["miou_shift/fog"] == pytest.approx(0.6)
 
 
 def stream_cells(*values):
@@ -181,6 +254,26 @@ def test_calibration_that_a_cell_lacks_is_not_averaged_over(make_task, make_reco
     record = make_record(make_task("weather", "stream"), stream_cells(GOOD, GOOD))
     scores = score_record(with_cells(record, {"calibration": bins(10, 6, 5)}, {}))
     assert (scores["ece"], scores["ece/1/fog"]) == (None, pytest.approx(0.1))
+
+
+def test_the_calibration_of_a_benchmark_is_that_of_clean_and_of_all_corrupted_pixels(make_task, make_record) -> None:
+    """Clean: 10 pixels, confidence 0.6, half right: 0.1.
+
+    Corrupted: 10, 20 and 10 pixels, confidence 6, 12 and 6, right 5, 12 and 3: 40 pixels, 24, 20: 0.1, where the mean of the
+    cells would be (0.1 + 0 + 0.3) / 3. The shift counts in neither.
+    """
+    cells = grid_cells(**shift_cells(night=GOOD))
+    record = make_record(make_task("corruption", "benchmark"), cells, protocol={"cells": GRID})
+    measured = [{"calibration": bins(*n)} for n in ((10, 6, 5), (10, 6, 5), (20, 12, 12), (10, 6, 3), (90, 54, 0))]
+    scores = score_record(with_cells(record, *measured))
+    assert {name: score for name, score in scores.items() if "ece" in name} == {
+        "ece": pytest.approx(0.1),
+        "ece_corrupted": pytest.approx(0.1),
+    }
+    scores = score_record(with_cells(record, *measured[:2], {}, *measured[3:]))
+    assert (scores["ece"], scores["ece_corrupted"]) == (pytest.approx(0.1), None)
+    scores = score_record(with_cells(record, {}, *measured[1:]))
+    assert (scores["ece"], scores["ece_corrupted"]) == (None, pytest.approx(0.1))
 
 
 def test_video_is_scored_over_the_clips_of_all_cells(make_task, make_record) -> None:

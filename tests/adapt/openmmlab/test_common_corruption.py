@@ -103,6 +103,6 @@ def test_settings_are_logged() -> None:
     with DefaultScope.overwrite_default_scope("mmseg"):
         pipeline = Compose([FROST | {"protocol": "quick", "seed": 4}])
     expected = (
-        "CommonCorruption(name='frost', severity=2, seed=4, backend='reference', protocol='quick', channel_order='BGR'"
+        "CommonCorruption(name='frost', severity=2, seed=4, backend='fast', protocol='quick', channel_order='BGR'"
     )
     assert expected in repr(pipeline)

@@ -9,8 +9,10 @@ import pytest
 from numpy.typing import NDArray
 
 import adapt.scores.bootstrap
-from adapt.scores.bootstrap import bootstrap_difference, bootstrap_miou
+from adapt.scores.bootstrap import bootstrap_difference, bootstrap_mean_corrupted, bootstrap_miou
 from adapt.scores.confusion import count_confusion, mean_iou, merge
+from adapt.scores.grid import Cell
+from adapt.scores.robustness import mean_corrupted
 
 
 def dataset(
@@ -139,6 +141,53 @@ def test_pairs_of_other_images_are_refused() -> None:
     swapped = second[[0, 1, 3, 2, 4, 5]]
     with pytest.raises(ValueError, match="2 images, the first at index 2, differ in their labelled pixels"):
         bootstrap_difference(first, swapped, seed=0)
+
+
+UNEVEN = [("fog", 1), ("noise", 1), ("fog", 5)]
+
+
+def grids(images: int, seed: int, runs: int = 1) -> list[dict[Cell, NDArray[np.int64]]]:
+    """Counts of some runs in an uneven grid, all of the same labelled images."""
+    accuracies = tuple(0.9 - 0.1 * place for place in range(len(UNEVEN) * runs))
+    counts = iter(dataset(images, seed, accuracies))
+    return [{cell: next(counts) for cell in UNEVEN} for _ in range(runs)]
+
+
+@pytest.mark.parametrize("runs", [1, 2])
+def test_the_interval_of_mpc_equals_a_loop_over_resamples(runs: int) -> None:
+    """Each resample is scored in all cells and runs; severities, then corruptions, then runs are averaged."""
+    made = grids(9, seed=20, runs=runs)
+    interval = bootstrap_mean_corrupted(iter(made), UNEVEN, seed=3, resamples=60, confidence=0.9)
+    totals = []
+    for drawn in [np.arange(9), *draws(9, 3, 60)]:
+        means = []
+        for run in made:
+            row = {cell: mean_iou(merge([counts[index] for index in drawn])) for cell, counts in run.items()}
+            means.append(mean_corrupted(row, UNEVEN))
+        totals.append(sum(means) / runs)
+    assert interval.estimate == pytest.approx(totals[0])
+    assert (interval.low, interval.high) == pytest.approx(tuple(np.quantile(totals[1:], [0.05, 0.95])))
+    assert interval.low < interval.estimate < interval.high
+
+
+def test_one_cell_has_the_interval_of_its_miou() -> None:
+    (run,) = grids(7, seed=21)
+    expected = bootstrap_miou(run["fog", 1], seed=4)
+    assert bootstrap_mean_corrupted([run], [("fog", 1)], seed=4) == pytest.approx(expected)
+
+
+def test_what_is_no_grid_of_counts_has_no_interval() -> None:
+    first, second = grids(5, seed=22, runs=2)
+    with pytest.raises(ValueError, match=r"a run has no value for 1 of 3 cells \(noise severity 1\)"):
+        bootstrap_mean_corrupted([first, {c: v for c, v in second.items() if c[0] == "fog"}], UNEVEN, seed=0)
+    with pytest.raises(ValueError, match="need the same images, got 5 and 4"):
+        bootstrap_mean_corrupted([first, {**second, ("fog", 5): second["fog", 5][:4]}], UNEVEN, seed=0)
+    with pytest.raises(ValueError, match="no run"):
+        bootstrap_mean_corrupted([], UNEVEN, seed=0)
+    with pytest.raises(ValueError, match="no cells"):
+        bootstrap_mean_corrupted([first], [], seed=0)
+    with pytest.raises(ValueError, match="integers of 3 axes"):
+        bootstrap_mean_corrupted([{**first, ("noise", 1): first["noise", 1][0]}], UNEVEN, seed=0)
 
 
 def test_doctests() -> None:

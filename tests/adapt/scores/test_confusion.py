@@ -184,6 +184,10 @@ def test_equals_mmsegmentation() -> None:
         areas.append(metric.intersect_and_union(torch.from_numpy(prediction), torch.from_numpy(label), 19, 255))
     intersection, union, _, labelled = (torch.stack(area).sum(0).numpy() for area in zip(*areas, strict=True))
     merged = merge(counts)
+    totals = metric.total_area_to_metrics(*(torch.stack(area).sum(0) for area in zip(*areas, strict=True)), ["mIoU"])
+    assert pixel_accuracy(merged) == pytest.approx(float(totals["aAcc"]), rel=1e-6)
+    assert class_accuracy(merged) == pytest.approx(float(np.nanmean(totals["Acc"])), rel=1e-6)
+    assert mean_iou(merged) == pytest.approx(float(np.nanmean(totals["IoU"])), rel=1e-6)
     np.testing.assert_array_equal(np.diagonal(merged), intersection)
     np.testing.assert_array_equal(merged.sum(axis=1), labelled)
     with np.errstate(invalid="ignore"):

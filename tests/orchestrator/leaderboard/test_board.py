@@ -228,42 +228,6 @@ def test_other_axes_tell_entries_apart(make_task, make_graph, make_record) -> No
     assert [row.entry for row in table.rows] == ["a (lr=0.1)", "a (lr=0.2)"]
 
 
-def test_a_benchmark_is_ranked_by_mpc(make_task, make_graph, make_record, networks) -> None:
-    a = networks["a"][0]
-    task = make_task("corruption", "benchmark", point={"seed": 0}, needs=a)
-    cells = {
-        "clean": ({}, PERFECT),
-        "fog/1": ({"corruption": "fog", "severity": 1}, GOOD),
-        "contrast/2": ({"corruption": "contrast", "severity": 2}, POOR),
-    }
-    record = make_record(task, cells, protocol={"cells": [["fog", 1], ["contrast", 2]]})
-    (table,) = build_board(make_graph(a, task), {task.key: record}.get, miniature=False).tables
-    assert table.columns == ("mPC", "rPC", "clean", "worst", "fog/1", "contrast/2")
-    assert table.details == ("fog/1", "contrast/2")
-    assert {n: s.mean for n, s in table.rows[0].scores.items()} == {
-        "mPC": pytest.approx(0.4),
-        "rPC": pytest.approx(0.4),
-        "clean": 1.0,
-        "worst": pytest.approx(0.2),
-        "fog/1": pytest.approx(0.6),
-        "contrast/2": pytest.approx(0.2),
-    }
-    assert table.title == "Corruptions (quick): cityscapes val"
-
-
-def test_an_incomplete_grid_is_shown_and_not_ranked(make_task, make_graph, make_record, networks) -> None:
-    a = networks["a"][0]
-    task = make_task("corruption", "benchmark", point={"seed": 0}, needs=a)
-    cells = {"clean": ({}, PERFECT), "fog/1": ({"corruption": "fog", "severity": 1}, GOOD)}
-    record = make_record(task, cells, protocol={"cells": [["fog", 1], ["contrast", 2]]})
-    (table,) = build_board(make_graph(a, task), {task.key: record}.get, miniature=False).tables
-    (row,) = table.rows
-    assert (row.rank, row.scores["mPC"].mean) == (None, None)
-    assert row.scores["fog/1"].mean == pytest.approx(0.6)
-    assert row.reason is not None
-    assert "mPC" in row.reason
-
-
 def test_a_board_is_plain_json(board, networks, make_task) -> None:
     made = board((evaluate(make_task, networks["a"][0]), GOOD), trained=(networks["a"][0],), miniature=True)
     data = json.loads(json.dumps(made.to_json(), allow_nan=False))

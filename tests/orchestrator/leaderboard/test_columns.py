@@ -1,4 +1,7 @@
-"""The columns of streams: order, which are details, and that measures of another kind are other columns."""
+"""The columns of streams: order, which are details, and that measures of another kind are other columns.
+
+Those of benchmarks stand in test_board_benchmark.py.
+"""
 
 from __future__ import annotations
 
@@ -89,6 +92,11 @@ def test_video_that_is_measured_in_another_way_is_another_column(make_task, make
         ("stream", "round", False),
         ("benchmark", "fog/3", True),
         ("benchmark", "mPC", False),
+        ("benchmark", "mPC weather", False),
+        ("benchmark", "shift night", False),
+        ("benchmark", "relative mCE", False),
+        ("benchmark", "CD/fog", True),
+        ("benchmark", "mPC/95% low", True),
         ("evaluate", "IoU/road", True),
     ],
 )

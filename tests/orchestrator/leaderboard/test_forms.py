@@ -232,3 +232,42 @@ def test_a_missing_gap_says_why_in_every_form_and_once_for_people(detailed: Boar
     assert [(line["mean"], line["reason"]) for line in lines if line["score"] == "gap closed"] == [("", reason)] * 2
     assert {line["reason"] for line in lines if line["score"] == "mIoU"} == {""}
     assert json.loads(to_json(detailed))["tables"][0]["rows"][0]["scores"]["gap closed"]["reason"] == reason
+
+
+@pytest.fixture
+def compared() -> Board:
+    """A table relative to one of its rows, with a corruption as a detail."""
+    names = ("mPC", "CD", "rCD", "CD/fog")
+    rows = tuple(
+        build_row(rank, method, None, scores={name: Score(value, None, (value,)) for name in names})
+        for rank, method, value in ((1, "a", 0.5), (2, "b", 1.0))
+    )
+    table = Table("Corruptions", {"kind": "benchmark"}, names, ("CD/fog",), rows, reference="b")
+    return Board("byhand", "full", "A question", False, (table,))
+
+
+def test_the_reference_is_named_in_every_form_and_once_for_people(compared: Board) -> None:
+    note = "CD, rCD: 100 is b; CD and rCD leave out noise above severity 3"
+    console = Console(record=True, width=200, file=io.StringIO())
+    print_board(compared, console)
+    assert console.export_text().count(note) == 1
+    assert to_markdown(compared).count(f"- {note}.") == 1
+    lines = list(csv.DictReader(io.StringIO(to_csv(compared))))
+    assert {line["score"]: line["reference"] for line in lines} == {"mPC": "", "CD": "b", "rCD": "b", "CD/fog": "b"}
+    assert json.loads(to_json(compared))["tables"][0]["reference"] == "b"
+
+
+def test_a_table_without_a_reference_names_none(detailed: Board) -> None:
+    assert {line["reference"] for line in csv.DictReader(io.StringIO(to_csv(detailed)))} == {""}
+    assert json.loads(to_json(detailed))["tables"][0]["reference"] is None
+    assert "100 is" not in to_markdown(detailed)
+
+
+def test_one_reason_of_several_scores_is_said_once(compared: Board) -> None:
+    reason = "no row of stage 'grid' to compare with in this table"
+    missing = {name: Score(None, None, (), reason) for name in ("CD", "rCD")}
+    (table,) = compared.tables
+    rows = tuple(dataclasses.replace(row, scores={**row.scores, **missing}) for row in table.rows)
+    made = dataclasses.replace(compared, tables=(dataclasses.replace(table, rows=rows, reference=None),))
+    assert to_markdown(made).count(reason) == 1
+    assert f"- CD, rCD: {reason}." in to_markdown(made).splitlines()

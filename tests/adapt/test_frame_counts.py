@@ -8,9 +8,9 @@ import torch
 from torch.nn.functional import interpolate
 
 from adapt.errors import TaskError
+from adapt.frame_counts import count_frame
 from adapt.scores.calibration import CalibrationBins
 from adapt.scores.confusion import count_confusion
-from adapt.tta.frame_counts import count_frame
 
 NO_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA device")
 DEVICES = ["cpu", pytest.param("cuda", marks=[pytest.mark.gpu, NO_GPU])]

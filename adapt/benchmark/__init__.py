@@ -1,0 +1,1 @@
+"""A network under every corruption and severity of a protocol: what the `benchmark` stage computes, in one process."""

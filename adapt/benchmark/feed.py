@@ -1,0 +1,171 @@
+"""The frames of a benchmark as the network takes them: decoded once and corrupted in other processes, ahead of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from adapt.benchmark.unit import Unit
+from adapt.data.layout import Frame
+from adapt.data.reading import read_frame
+from adapt.data.resize import resize_image
+from adapt.data.settings import DatasetSettings
+from adapt.errors import SegshiftError
+from corruptions.apply import corrupt
+from corruptions.errors import CorruptionError
+from corruptions.seeding import derive_seed
+
+Claim = Callable[[], Unit | None]
+"""Gives the next unit that nobody else computes, or None when none is left."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A data set of a benchmark: its settings and its frames."""
+
+    settings: DatasetSettings
+    frames: tuple[Frame, ...]
+
+
+@dataclass(frozen=True)
+class FeedSettings:
+    """What decides the pixels of a benchmark, beside its units.
+
+    Attributes:
+        sources: data set -> its frames.
+        backend: of the 19 corruptions.
+        seed: of the experiment.
+    """
+
+    sources: Mapping[str, Source]
+    backend: Literal["fast", "reference"]
+    seed: int
+
+
+class Sample(NamedTuple):
+    """A frame in all cells of its unit.
+
+    Attributes:
+        unit: which unit.
+        place: of the frame in its data set.
+        images: uint8 (C, H, W, 3), RGB, one for each cell of the unit, at the size that the network sees.
+        label: uint8 (H', W') train ids at the label's own size, 255 where ignored.
+        decode_s: seconds that reading took.
+        corrupt_s: seconds that corrupting and resizing took.
+    """
+
+    unit: Unit
+    place: int
+    images: Tensor
+    label: Tensor
+    decode_s: float
+    corrupt_s: float
+
+
+def open_feed(settings: FeedSettings, claim: Claim, workers: int, pin: bool = False) -> Iterator[Sample]:
+    """Claim units and go through their frames while other processes prepare those to come, two each.
+
+    The pixels do not depend on the number of processes, and torch's random state stays as it was.
+
+    Args:
+        settings: what decides the pixels.
+        claim: gives the next unit; called in this process, a few frames before that unit is needed.
+        workers: the number of processes; 0 prepares each frame in this one, when it is asked for.
+        pin: whether the samples lie in pinned memory, from which they reach a GPU faster.
+
+    Yields:
+        The frames of each unit in order, unit after unit.
+
+    Raises:
+        PrerequisiteError: if a file is missing or broken, an image is not 8-bit RGB or of another size than its label,
+            or the frame has no label; the text names the file.
+        CorruptionError: if an image is too small to be corrupted; likewise.
+    """
+    loader = DataLoader(
+        _Samples(settings),
+        sampler=_Claimed(claim),
+        batch_size=None,
+        num_workers=workers,
+        pin_memory=pin,
+        collate_fn=_keep,
+        generator=torch.Generator(),  # or else each loader draws from the global one
+    )
+    for sample in _start(loader):
+        if isinstance(sample, Exception):
+            raise sample
+        yield sample
+
+
+class _Claimed:
+    """The frames of claimed units; a sampler, so that it runs in the process of the network."""
+
+    def __init__(self, claim: Claim) -> None:
+        self.claim = claim
+
+    def __iter__(self) -> Iterator[tuple[Unit, int]]:
+        while (unit := self.claim()) is not None:
+            for index in range(unit.first, unit.last):
+                yield unit, index
+
+
+class _Samples(Dataset[Sample | Exception]):
+    """The samples by unit and frame.
+
+    An error is handed over as a value: a loader that meets one in another process rewrites its text.
+    """
+
+    def __init__(self, settings: FeedSettings) -> None:
+        self.settings = settings
+
+    def __getitem__(self, place: tuple[Unit, int]) -> Sample | Exception:
+        unit, index = place
+        source = self.settings.sources[unit.dataset]
+        frame = source.frames[index]
+        try:
+            started = time.perf_counter()
+            image, label = read_frame(frame, source.settings)
+            decoded = time.perf_counter()
+            images = []
+            for cell in unit.cells:
+                pixels = image
+                if cell.corruption is not None and cell.severity is not None:
+                    seed = derive_seed(self.settings.seed, frame.name, cell.corruption, cell.severity)
+                    pixels = corrupt(
+                        image,
+                        cell.corruption,
+                        cell.severity,
+                        seed,
+                        backend=self.settings.backend,
+                        origin=str(frame.image),
+                    )
+                images.append(torch.from_numpy(np.ascontiguousarray(resize_image(pixels, source.settings.resize))))
+            ended = time.perf_counter()
+        except (SegshiftError, CorruptionError) as error:
+            return error
+        return Sample(unit, index, torch.stack(images), torch.from_numpy(label), decoded - started, ended - decoded)
+
+
+def _start(loader: Iterable[Sample | Exception]) -> Iterator[Sample | Exception]:
+    """Start the processes of a loader while OpenCV has no threads.
+
+    A fork of a process that has some believes that it has them too, and waits for ever when it is to end them.
+    """
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        return iter(loader)
+    finally:
+        cv2.setNumThreads(threads)
+
+
+def _keep(sample: Sample | Exception) -> Sample | Exception:
+    """Hand a sample over as it is, where the loader would make a batch of it."""
+    return sample

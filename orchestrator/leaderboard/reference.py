@@ -1,0 +1,154 @@
+"""What the rows of a benchmark lose relative to a named row: CD, rCD, mCE and relative mCE.
+
+CD and rCD follow Kamann & Rother, who take noise at severities 1 to 3 only. mCE and relative mCE take the whole grid, with
+the error 1 - mIoU, so that they equal CD and rCD under a protocol without noise above severity 3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import replace
+from statistics import fmean
+from typing import NamedTuple
+
+from adapt.scores.degradation import (
+    Reference,
+    corruption_degradation,
+    mean_corruption_error,
+    mean_degradation,
+    mean_relative_degradation,
+    relative_mean_corruption_error,
+)
+from adapt.scores.grid import Cell
+from corruptions.catalog import corruption
+from orchestrator.leaderboard.row import Row, Score, pool_scores
+from orchestrator.record import FindRecord, Record
+from orchestrator.scoring import list_wanted, read_clean, read_grid
+
+NOISE_SEVERITIES = (1, 2, 3)  # Kamann & Rother, CVPR 2020 (arXiv:1908.05005): what their means over noise hold
+
+_DETAIL = "CD/"  # and the name of a corruption
+
+
+class _Run(NamedTuple):
+    """The mIoU of one run, clean and by cell; or its errors."""
+
+    clean: float
+    cells: dict[Cell, float]
+
+    def to_errors(self) -> _Run:
+        return _Run(1.0 - self.clean, {cell: 1.0 - miou for cell, miou in self.cells.items()})
+
+
+def add_degradations(
+    rows: list[Row], stage: str, keys: AbstractSet[str], find_record: FindRecord
+) -> tuple[list[Row], str | None]:
+    """Add CD, rCD, mCE and relative mCE, and the CD of each corruption, to the rows of a table.
+
+    Each run is compared with the mean over the runs of the reference, cell by cell; a row shows the mean over its runs.
+
+    Args:
+        rows: the rows of one table of benchmarks.
+        stage: the stage that scored the reference.
+        keys: the tasks of that stage in this table.
+        find_record: key -> record, or None where there is none.
+
+    Returns:
+        New rows, whose scores are None with a reason where there is nothing to compare with; and the name of the
+        reference, or None where the table has no such row, or several.
+    """
+    found = [row for row in rows if not keys.isdisjoint(row.keys)]
+    if len(found) != 1:
+        count = "no row" if not found else f"{len(found)} rows"
+        return _explain(rows, f"{count} of stage '{stage}' to compare with in this table"), None
+    name = found[0].entry
+    records = [find_record(key) for key in found[0].keys]
+    cells = next((list_wanted(record) for record in records if record is not None), [])
+    runs = [run for record in records if (run := _read_run(record, cells)) is not None]
+    if len(runs) < len(records):
+        lacking = f"{len(records) - len(runs)} of {len(records)} runs of the reference '{name}'"
+        return _explain(rows, f"{lacking} have no result, or lack a cell: an incomplete grid is no reference"), name
+    base = _Run(fmean(run.clean for run in runs), {cell: fmean(run.cells[cell] for run in runs) for cell in cells})
+    problems = _list_problems(base, name, cells)
+    return [_compare(row, base, name, cells, problems, find_record) for row in rows], name
+
+
+def is_relative(column: str) -> bool:
+    """Say whether a column is relative to the reference of its table."""
+    return column in _MEASURES or column.startswith(_DETAIL)
+
+
+def limit_noise(cells: Sequence[Cell]) -> list[Cell]:
+    """Leave out noise above severity 3, as Kamann & Rother do."""
+    return [cell for cell in cells if corruption(cell[0]).family != "noise" or cell[1] in NOISE_SEVERITIES]
+
+
+def _measure_cd(run: _Run, base: _Run, name: str, cells: Sequence[Cell]) -> float:
+    return mean_degradation(run.cells, Reference(name, *base), limit_noise(cells))
+
+
+def _measure_rcd(run: _Run, base: _Run, name: str, cells: Sequence[Cell]) -> float:
+    return mean_relative_degradation(run.cells, run.clean, Reference(name, *base), limit_noise(cells))
+
+
+def _measure_mce(run: _Run, base: _Run, name: str, cells: Sequence[Cell]) -> float:
+    return mean_corruption_error(run.to_errors().cells, Reference(name, *base.to_errors()), cells)
+
+
+def _measure_relative_mce(run: _Run, base: _Run, name: str, cells: Sequence[Cell]) -> float:
+    clean, errors = run.to_errors()
+    return relative_mean_corruption_error(errors, clean, Reference(name, *base.to_errors()), cells)
+
+
+_MEASURES: dict[str, Callable[[_Run, _Run, str, Sequence[Cell]], float]] = {
+    "CD": _measure_cd,
+    "rCD": _measure_rcd,
+    "mCE": _measure_mce,
+    "relative mCE": _measure_relative_mce,
+}
+
+
+def _list_problems(base: _Run, name: str, cells: Sequence[Cell]) -> dict[str, str]:
+    """Return column -> why nothing can be measured relative to this reference, where that is so."""
+    problems = {}
+    for column, measure in _MEASURES.items():
+        try:
+            measure(base, base, name, cells)
+        except ValueError as error:
+            problems[column] = str(error)
+    return problems
+
+
+def _compare(
+    row: Row, base: _Run, name: str, cells: Sequence[Cell], problems: dict[str, str], find_record: FindRecord
+) -> Row:
+    runs = [_read_run(find_record(key), cells) for key in row.keys]
+    scores = {
+        column: Score(None, None, (), problems[column])
+        if column in problems
+        else pool_scores([None if run is None else measure(run, base, name, cells) for run in runs])
+        for column, measure in _MEASURES.items()
+    }
+    if "CD" not in problems:
+        few = limit_noise(cells)
+        details = [
+            None if run is None else corruption_degradation(run.cells, Reference(name, *base), few) for run in runs
+        ]
+        for corrupted in dict.fromkeys(corrupted for corrupted, _ in few):
+            values = [None if degradations is None else degradations[corrupted] for degradations in details]
+            scores[f"{_DETAIL}{corrupted}"] = pool_scores(values)
+    return replace(row, scores={**row.scores, **scores})
+
+
+def _read_run(record: Record | None, cells: Sequence[Cell]) -> _Run | None:
+    """Return the mIoU of a run, or None where it has no result or lacks a cell."""
+    if record is None:
+        return None
+    clean, grid = read_clean(record), read_grid(record)
+    return None if clean is None or not cells or not set(cells) <= set(grid) else _Run(clean, grid)
+
+
+def _explain(rows: list[Row], reason: str) -> list[Row]:
+    missing = dict.fromkeys(_MEASURES, Score(None, None, (), reason))
+    return [replace(row, scores={**row.scores, **missing}) for row in rows]

@@ -1,0 +1,179 @@
+"""What rows lose relative to a reference, worked by hand, and every reason why that cannot be said."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adapt.errors import SpecError
+from experiments.expansion import Expansion
+from experiments.facts import WorkspaceFacts
+from experiments.load import load_experiment
+from experiments.workspace import Workspace
+from orchestrator.leaderboard.reference import add_degradations, is_relative, limit_noise
+from orchestrator.leaderboard.row import Row, pool_scores
+from orchestrator.record import Record
+from tests.orchestrator.leaderboard.grids import GRID, build_cells, fill
+
+RELATIVE = ("CD", "rCD", "mCE", "relative mCE")
+BASE = fill(8, 4, 5, 0)  # fog loses 0.2 and 0.6, noise 0.5 and 1
+
+
+@pytest.fixture
+def compare(make_task, make_record) -> Callable[..., tuple[dict[str, Any], str | None]]:
+    """Compare entries with the ones named: entry -> its runs, each (clean in tenths, grid) or None."""
+
+    def _compare(
+        entries: dict[str, list[Any]], named: tuple[str, ...] = ("base",)
+    ) -> tuple[dict[str, Any], str | None]:
+        records: dict[str, Record] = {}
+        rows = []
+        for entry, runs in entries.items():
+            tasks = [make_task(f"grid_{entry}", "benchmark", point={"seed": seed}) for seed in range(len(runs))]
+            for task, run in zip(tasks, runs, strict=True):
+                if run is not None:
+                    clean, grid = run
+                    records[task.key] = make_record(task, build_cells(clean, grid), protocol={"cells": GRID})
+            rows.append(
+                Row(
+                    rank=None, method=entry, adaptation=None, axes={}, seeds=len(runs), runs=len(runs), architecture=None,
+                    parameters=None, scores={"mPC": pool_scores([0.5])}, reason=None,
+                    keys=tuple(task.key for task in tasks), trained_in=entry,
+                )
+            )  # fmt: skip
+        keys = {key for row in rows if row.entry in named for key in row.keys}
+        made, name = add_degradations(rows, "grid_base", keys, records.get)
+        return {row.entry: dict(row.scores) for row in made}, name
+
+    return _compare
+
+
+def means(scores: dict[str, Any]) -> dict[str, float | None]:
+    return {name: score.mean for name, score in scores.items()}
+
+
+def test_a_row_is_compared_corruption_by_corruption(compare) -> None:
+    """The row loses 0.3 and 0.5 of 1 in fog, 0.4 and 0.6 in noise; of its own clean 0.9: 0.2 and 0.4, 0.3 and 0.5.
+
+    The reference of its clean 0.9: 0.1 and 0.5, 0.4 and 0.9. CD and rCD take noise at severity 1 only.
+    """
+    scores, name = compare({"row": [(9, fill(7, 5, 6, 4))], "base": [(9, BASE)]})
+    assert name == "base"
+    fog, noise = (0.3 + 0.5) / (0.2 + 0.6), 0.4 / 0.5
+    assert means(scores["row"]) == {
+        "mPC": 0.5,
+        "CD": pytest.approx((fog + noise) / 2),
+        "rCD": pytest.approx(((0.2 + 0.4) / (0.1 + 0.5) + 0.3 / 0.4) / 2),
+        "mCE": pytest.approx((fog + (0.4 + 0.6) / (0.5 + 1)) / 2),
+        "relative mCE": pytest.approx(((0.2 + 0.4) / (0.1 + 0.5) + (0.3 + 0.5) / (0.4 + 0.9)) / 2),
+        "CD/fog": pytest.approx(fog),
+        "CD/gaussian_noise": pytest.approx(noise),
+    }
+    assert {name: score.mean for name, score in scores["base"].items() if name != "mPC"} == dict.fromkeys(
+        (*RELATIVE, "CD/fog", "CD/gaussian_noise"), pytest.approx(1.0)
+    )
+
+
+def test_seeds_are_compared_with_the_mean_over_the_seeds_of_the_reference(compare) -> None:
+    """The reference loses 0.2 and 0.4 in each cell: 0.3 in the mean. Its own seeds stand at 2/3 and 4/3, others at 1 and 2."""
+    entries = {
+        "row": [(9, fill(7, 7, 7, 7)), (9, fill(4, 4, 4, 4))],
+        "base": [(9, fill(8, 8, 8, 8)), (9, fill(6, 6, 6, 6))],
+    }
+    scores, _ = compare(entries)
+    assert scores["row"]["CD"].values == (pytest.approx(1), pytest.approx(2))
+    assert scores["row"]["CD"].mean == pytest.approx(1.5)
+    assert scores["base"]["CD"].values == (pytest.approx(2 / 3), pytest.approx(4 / 3))
+    for column in RELATIVE:
+        assert scores["base"][column].mean == pytest.approx(1.0)
+        assert scores["base"][column].std is not None
+
+
+def test_a_row_without_a_whole_grid_is_not_compared(compare) -> None:
+    entries = {
+        "gone": [None, (9, BASE)],
+        "half": [(9, fill(8, None, 5, 0))],
+        "base": [(9, BASE)],
+    }
+    scores, _ = compare(entries)
+    for entry in ("gone", "half"):
+        assert all(scores[entry][column].mean is None for column in (*RELATIVE, "CD/fog"))
+    assert scores["gone"]["CD"].values == (None, pytest.approx(1.0))
+    assert scores["base"]["CD"].mean == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("lacking", [None, (9, fill(8, None, 5, 0))])
+def test_a_reference_with_a_gap_is_none(lacking: Any, compare) -> None:
+    scores, name = compare({"row": [(9, BASE)], "base": [(9, BASE), lacking]})
+    assert name == "base"
+    reason = "1 of 2 runs of the reference 'base' have no result, or lack a cell: an incomplete grid is no reference"
+    for entry in ("row", "base"):
+        assert [scores[entry][column].reason for column in RELATIVE] == [reason] * 4
+        assert means(scores[entry]) == {"mPC": 0.5} | dict.fromkeys(RELATIVE)
+
+
+def test_a_reference_without_any_result_is_none(compare) -> None:
+    scores, _ = compare({"row": [(9, BASE)], "base": [None]})
+    assert "1 of 1 runs of the reference 'base'" in scores["row"]["CD"].reason
+
+
+def test_a_reference_that_loses_nothing_has_no_relative_degradation(compare) -> None:
+    """Under noise it is better than clean: rCD and relative mCE are not defined, CD and mCE are."""
+    scores, _ = compare({"row": [(9, BASE)], "base": [(5, fill(4, 4, 6, 6))]})
+    reason = "the reference row 'base' does not degrade on gaussian_noise: there is no ratio to it"
+    assert [scores["row"][column].reason for column in RELATIVE] == [None, reason, None, reason]
+    assert scores["row"]["CD"].mean == pytest.approx(((0.2 + 0.6) / 1.2 + 0.5 / 0.4) / 2)
+
+
+def test_no_row_and_several_rows_are_no_reference(compare) -> None:
+    entries = {"row": [(9, BASE)], "base": [(9, BASE)]}
+    scores, name = compare(entries, named=())
+    assert name is None
+    assert scores["row"]["CD"].reason == "no row of stage 'grid_base' to compare with in this table"
+    scores, name = compare(entries, named=("row", "base"))
+    assert name is None
+    assert scores["row"]["mCE"].reason == "2 rows of stage 'grid_base' to compare with in this table"
+
+
+def test_noise_above_severity_3_is_left_out() -> None:
+    cells = [("fog", 5), ("shot_noise", 3), ("shot_noise", 4), ("speckle_noise", 5), ("pixelate", 4)]
+    assert limit_noise(cells) == [("fog", 5), ("shot_noise", 3), ("pixelate", 4)]
+
+
+def test_columns_that_are_relative() -> None:
+    assert all(is_relative(column) for column in (*RELATIVE, "CD/fog"))
+    assert not any(is_relative(column) for column in ("mPC", "rPC", "clean", "fog/1"))
+
+
+FILE = """\
+title: a reference
+datasets:
+  test: {{type: cityscapes, split: val}}
+models:
+  net: {{config: cgnet_small}}
+stages:
+  board: {{kind: leaderboard, needs: [clean, grid], reference: {reference}}}
+  clean: {{kind: evaluate, model: net, dataset: test}}
+  grid: {{kind: benchmark, model: net, dataset: test}}
+  grid_more: {{kind: benchmark, model: net, dataset: test, protocol: michaelis}}
+"""
+
+
+def expand(reference: str, folder: Path) -> Any:
+    file = folder / "experiment.yaml"
+    file.write_text(FILE.format(reference=reference))
+    loaded = load_experiment(str(file), "full", ())
+    return Expansion(loaded, WorkspaceFacts(loaded, Workspace())).expand_leaderboard("board")
+
+
+def test_the_reference_is_a_benchmark_that_the_leaderboard_shows(tmp_path: Path) -> None:
+    assert expand("grid", tmp_path).reference == "grid"
+    assert expand("null", tmp_path).reference is None
+    for name, hint in (("grid_more", "Did you mean 'grid'? "), ("clean", ""), ("gird", "Did you mean 'grid'? ")):
+        with pytest.raises(SpecError) as caught:
+            expand(name, tmp_path)
+        expected = f"unknown benchmark stage among `needs` '{name}'. {hint}Known: grid."
+        assert str(caught.value) == f"{tmp_path / 'experiment.yaml'}:7: stages.board.reference: {expected}"
