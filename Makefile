@@ -73,13 +73,14 @@ format: | $(BIN)/segshift  ## format the code
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-bench: | $(BIN)/segshift  ## measure: planning, scheduling, cached sweeps, the mini sweep, training steps, test-time methods, corruptions
+bench: | $(BIN)/segshift  ## measure: planning, scheduling, cached sweeps, the mini sweep, training steps, test-time methods, noisy labels, benchmarks, corruptions
 	@$(BIN)/python tools/bench.py
 
-bench-gpu: | $(BIN)/segshift  ## measure on a GPU: DAFormer's step in the paper's configuration, test-time methods, ADELE's step
+bench-gpu: | $(BIN)/segshift  ## measure on a GPU: DAFormer's step in the paper's configuration, test-time methods, ADELE's step, benchmarks
 	@$(BIN)/python tools/bench_uda.py gpu
 	@$(BIN)/python tools/bench_tta.py gpu
 	@$(BIN)/python tools/bench_noise.py gpu
+	@$(BIN)/python tools/bench_benchmark.py gpu
 
 clean:  ## remove caches and the environment (never the store)
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -195,6 +195,7 @@ PARTS = {
     "uda": partial(bench_script, "uda"),  # a training step of DAFormer beside its parts
     "tta": partial(bench_script, "tta"),  # a frame of every test-time method beside plain inference
     "noise": partial(bench_script, "noise"),  # ADELE's step beside plain ones, a correction beside bare predictions
+    "benchmark": partial(bench_script, "benchmark"),  # the benchmark stage beside the bare network
     "corruptions": partial(bench_script, "corruptions"),  # an image of the fast backend beside one of the reference
 }
 

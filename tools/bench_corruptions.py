@@ -25,7 +25,7 @@ COMMON = list(CORRUPTIONS)[:15]
 TARGETS = {"zoom_blur": 15.0, "brightness": 15.0}
 TARGET_SUM = 5.0
 COPIED_SIZE, COPIED, COPIED_PROTOCOL = (512, 1024), 32, "quick"
-TARGET_COPIES = 1.7
+TARGET_COPIES = 1.8
 
 
 def make_image(size: tuple[int, int]) -> np.ndarray:

@@ -67,4 +67,6 @@ def run(options: argparse.Namespace) -> int:
         console.print(record.failure.traceback, markup=False, highlight=False)
         return 1
     console.print(f"{task.name}: done in {record.seconds:.1f} s, {store.folder(task.key)}", highlight=False)
+    for note in record.notes:
+        console.print(note, markup=False, highlight=False)
     return 0

@@ -31,9 +31,11 @@ EXAMPLES = """\
   segshift sweep gta2cityscapes                            a miniature where there is no data, the real thing where there is
   segshift sweep gta2cityscapes matrix.seed=[0,1,2,3,4]    five seeds; those already done are not done again
   segshift sweep camvid_robustness --data /data            real images
+  segshift sweep camvid_robustness --data /data --limit 5  a try on the first five of them
   segshift sweep gta2cityscapes --profile full --address HOST:6379    on a running Ray cluster
 """
 SESSION_FILE = "session.json"
+SHOWN_NOTES = 5  # ours: more would push the leaderboard off the screen
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -198,4 +200,15 @@ def report(state: SweepState, store: Store, console: Console) -> int:
             console.print(Text(f"  {task.name}: {message}{where}"))
         return 1
     console.print(f"{text}.")
+    print_notes(state, store, console)
     return 0
+
+
+def print_notes(state: SweepState, store: Store, console: Console) -> None:
+    """Print what readers of the new numbers should know, of the first few tasks."""
+    done = [key for key, status in state.status.items() if status is Status.DONE]
+    notes = [f"  {state.graph.tasks[key].name}: {note}" for key in done for note in store.read(key).notes]
+    for line in notes[:SHOWN_NOTES]:
+        console.print(line, markup=False, highlight=False)
+    if len(notes) > SHOWN_NOTES:
+        console.print(f"  ... and {len(notes) - SHOWN_NOTES} more notes, in the records")
