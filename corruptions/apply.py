@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from corruptions.catalog import SEVERITIES, corruption
 from corruptions.errors import CorruptionError, unknown_name
 from corruptions.fast.backend import corrupt_fast
 from corruptions.image import to_rgb
-from corruptions.protocol import CHOICES, DEFAULT_BACKEND
+from corruptions.protocol import CHOICES, DEFAULT_BACKEND, ChannelOrder
 from corruptions.reference import corrupt_reference
 from corruptions.weather.backend import corrupt_weather
 
@@ -31,6 +31,7 @@ def corrupt(
     seed: int,
     *,
     backend: str = DEFAULT_BACKEND,
+    channel_order: ChannelOrder = "RGB",
     origin: str = "the image",
 ) -> NDArray[np.uint8]:
     """Corrupt an RGB image; equal arguments give equal pixels in any process, and numpy's random state stays as it was.
@@ -43,14 +44,16 @@ def corrupt(
         seed: In [0, 2**32), as `corruptions.derive_seed` makes it from the experiment's seed and the image's id.
         backend: Implementation of the 19, one of `CHOICES`; a protocol's `backend`. Weather has a backend of its own, the
             same whatever is given here.
+        channel_order: Order of the channels that the operation sees: BGR, as published codes often have it, turns them
+            round before and after.
         origin: What an error calls the image: its file, where it has one.
 
     Returns:
         A new (H, W, 3) uint8 RGB array.
 
     Raises:
-        CorruptionError: If the image is none of these, or if the name, the severity, the seed or the backend is not one of
-            those allowed.
+        CorruptionError: If the image is none of these, or if the name, the severity, the seed, the backend or the channel
+            order is not one of those allowed.
 
     Example:
         >>> grey = np.full((32, 48, 3), 100, dtype=np.uint8)
@@ -60,8 +63,14 @@ def corrupt(
     row = corruption(name)
     if backend not in CHOICES:
         raise unknown_name("corruption backend", backend, CHOICES)
+    if channel_order not in get_args(ChannelOrder):
+        raise unknown_name("channel order", channel_order, get_args(ChannelOrder))
     if severity not in SEVERITIES:
         raise CorruptionError(f"severity {severity!r} of {name} is none of {SEVERITIES}")
     if not 0 <= seed < 2**32:
         raise CorruptionError(f"seed {seed!r} of {name} is not in [0, 2**32): make it with corruptions.derive_seed")
-    return BACKENDS[row.backend or backend](to_rgb(image, origin), name, severity, seed)
+    pixels = to_rgb(image, origin)
+    operate = BACKENDS[row.backend or backend]
+    if channel_order == "RGB":
+        return operate(pixels, name, severity, seed)
+    return np.ascontiguousarray(operate(np.ascontiguousarray(pixels[..., ::-1]), name, severity, seed)[..., ::-1])

@@ -113,14 +113,19 @@ def write_copies(
         What was done, and what could not be.
 
     Raises:
-        CorruptionError: If a cell does not exist or is not the protocol's, `source` holds no images, two of them would be the
-            same copy or have the same id, or `out` lies inside it, holds something else, copies made otherwise or of other
-            images, or cannot be written.
+        CorruptionError: If a cell does not exist or is not the protocol's, the protocol corrupts after a resize, `source`
+            holds no images, two of them would be the same copy or have the same id, or `out` lies inside it, holds something
+            else, copies made otherwise or of other images, or cannot be written.
     """
     if out.resolve().is_relative_to(source.resolve()):
         raise CorruptionError(
             f"'{out}' lies in '{source}', where copies would be taken for images: give a folder beside it, such as "
             f"'{source.resolve().parent / (source.resolve().name + '_corrupted')}'"
+        )
+    if protocol.insertion_point != "before_resize":
+        raise CorruptionError(
+            f"protocol {protocol.name!r} corrupts images at the size that a network sees, and copies keep their own: leave its "
+            "`insertion_point` out"
         )
     _refuse_unknown_cells(protocol, cells or ())
     files = list_images(source)
@@ -256,7 +261,9 @@ def _copy_image(job: _Job, task: tuple[str, Row | None]) -> _Copied | _Failed:
         name, severity = cell
         seed = derive_seed(job.seed, image_id, name, severity)
         try:
-            content = encode_png(corrupt(image, name, severity, seed, backend=job.protocol.backend))
+            order = job.protocol.channel_order
+            corrupted = corrupt(image, name, severity, seed, backend=job.protocol.backend, channel_order=order)
+            content = encode_png(corrupted)
         except Exception as error:  # one image of ten thousand must not end the command
             return fail(f"{name} at severity {severity} failed ({type(error).__name__}: {error})")
         file = place_copy(source, cell)

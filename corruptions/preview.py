@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from corruptions.apply import corrupt
 from corruptions.catalog import CORRUPTIONS, SEVERITIES, WEATHER, corruption
-from corruptions.protocol import DEFAULT_BACKEND, Cell
+from corruptions.protocol import DEFAULT_BACKEND, Cell, ChannelOrder
 from corruptions.seeding import derive_seed
 
 ALL_CELLS: tuple[Cell, ...] = tuple((name, severity) for name in (*CORRUPTIONS, *WEATHER) for severity in SEVERITIES)
@@ -31,6 +31,7 @@ def draw_preview(
     cells: Sequence[Cell] = ALL_CELLS,
     seed: int = 0,
     backend: str = DEFAULT_BACKEND,
+    channel_order: ChannelOrder = "RGB",
     on_progress: Callable[[int, int], None] | None = None,
     tile: int = TILE,
 ) -> NDArray[np.uint8]:
@@ -42,6 +43,7 @@ def draw_preview(
         cells: The (corruption, severity) to draw.
         seed: The experiment's seed.
         backend: Implementation of the 19, one of `corruptions.protocol.CHOICES`.
+        channel_order: As for `corruptions.corrupt`.
         on_progress: Called with (cells done, cells in all).
         tile: The longer side of a cell's picture, in pixels; that of the image shows every pixel.
 
@@ -76,7 +78,8 @@ def draw_preview(
             _write(page, text, GAP, middle + (line - 1) * LINE, colour)
         place(image, row, 0)
     for done, (name, severity) in enumerate(cells, start=1):
-        picture = corrupt(image, name, severity, derive_seed(seed, image_id, name, severity), backend=backend)
+        own_seed = derive_seed(seed, image_id, name, severity)
+        picture = corrupt(image, name, severity, own_seed, backend=backend, channel_order=channel_order)
         place(picture, names.index(name), 1 + severities.index(severity))
         if on_progress is not None:
             on_progress(done, len(cells))

@@ -18,6 +18,8 @@ from corruptions.weather import VERSION as WEATHER_VERSION
 
 Cell = tuple[str, int]
 BackendName = Literal["fast", "reference"]
+ChannelOrder = Literal["RGB", "BGR"]
+InsertionPoint = Literal["before_resize", "after_resize"]
 
 CHOICES: tuple[BackendName, ...] = ("fast", "reference")  # the backends that implement the 19
 DEFAULT_BACKEND: BackendName = "fast"
@@ -46,15 +48,15 @@ class Protocol:
         backend: Implementation of the 19, one of `CHOICES`. `fast` equals `reference` at every pixel in 16 of them, and
             within 1 grey level in defocus_blur, zoom_blur and contrast. Weather is always that of its own backend.
         channel_order: Order of the channels that the operations see. Published codes often feed BGR, which changes
-            frost, snow, spatter and jpeg_compression.
-        insertion_point: When the image is corrupted: decoded and not yet resized.
+            frost, snow, spatter and jpeg_compression. Images are RGB before and after in either case.
+        insertion_point: When the image is corrupted: as it was decoded, or at the size that the network sees.
     """
 
     name: str
     cells: tuple[Cell, ...]
     backend: BackendName = DEFAULT_BACKEND
-    channel_order: Literal["RGB"] = "RGB"
-    insertion_point: Literal["before_resize"] = "before_resize"
+    channel_order: ChannelOrder = "RGB"
+    insertion_point: InsertionPoint = "before_resize"
 
     def with_backend(self, backend: str) -> Protocol:
         """Return the same protocol with another implementation of the 19.

@@ -5,6 +5,8 @@ backend: fast            # the default, or reference
 cells:
   fog: [1, 3, 5]
   jpeg_compression: 3
+channel_order: RGB       # the default, or BGR
+insertion_point: before_resize    # the default, or after_resize
 """
 
 from __future__ import annotations
@@ -12,13 +14,17 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, get_args
 
 from corruptions.catalog import SEVERITIES, corruption
 from corruptions.errors import CorruptionError, unknown_name
-from corruptions.protocol import DEFAULT_BACKEND, PROTOCOLS, Cell, Protocol
+from corruptions.protocol import DEFAULT_BACKEND, PROTOCOLS, Cell, ChannelOrder, InsertionPoint, Protocol
 
-KEYS = ("name", "cells", "backend")
+KEYS = ("name", "cells", "backend", "channel_order", "insertion_point")
+_CHOICES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {"channel_order": get_args(ChannelOrder), "insertion_point": get_args(InsertionPoint)}
+)
 SUFFIXES = (".yaml", ".yml")
 
 
@@ -77,8 +83,9 @@ def parse_protocol(data: Mapping[Any, Any]) -> Protocol:
     """Make a protocol of plain data.
 
     Args:
-        data: `name`, `cells` (for each corruption its severities: a list, or one number) and, where it is not `fast`,
-            `backend`. The name of a built-in protocol stands for that one's cells only.
+        data: `name`, `cells` (for each corruption its severities: a list, or one number) and, where they are not the
+            default, `backend`, `channel_order` and `insertion_point`, see `Protocol`. The name of a built-in protocol
+            stands for that one's cells only.
 
     Returns:
         The protocol; its cells in the order of the data.
@@ -108,8 +115,12 @@ def parse_protocol(data: Mapping[Any, Any]) -> Protocol:
             "another",
             "name",
         )
+    chosen: dict[str, Any] = {key: data[key] for key in _CHOICES if key in data}
+    for key, value in chosen.items():
+        if value not in _CHOICES[key]:
+            raise ProtocolError(f"{key}: {value!r} is none of {', '.join(_CHOICES[key])}", key)
     try:
-        return Protocol(str(name), cells).with_backend(data.get("backend", DEFAULT_BACKEND))
+        return Protocol(str(name), cells, **chosen).with_backend(data.get("backend", DEFAULT_BACKEND))
     except CorruptionError as error:
         raise ProtocolError(f"backend: {error}", "backend") from error
 
@@ -121,8 +132,9 @@ def describe(protocol: Protocol) -> dict[str, Any]:
         protocol: The protocol.
 
     Returns:
-        name, cells and backend. Corruptions come in the order of their first cells: where the cells of one are not
-        together, they come together here, and the protocol that is read from it has them in this order.
+        name, cells and backend; channel order and insertion point where they are not the default. Corruptions come in the
+        order of their first cells: where the cells of one are not together, they come together here, and the protocol that
+        is read from it has them in this order.
 
     Example:
         >>> describe(Protocol("winter", (("snow", 5), ("snow", 1), ("fog", 3))))
@@ -131,7 +143,9 @@ def describe(protocol: Protocol) -> dict[str, Any]:
     cells: dict[str, list[int]] = {}
     for name, severity in protocol.cells:
         cells.setdefault(name, []).append(severity)
-    return {"name": protocol.name, "cells": cells, "backend": protocol.backend}
+    default = Protocol(protocol.name, protocol.cells)
+    chosen = {key: getattr(protocol, key) for key in _CHOICES if getattr(protocol, key) != getattr(default, key)}
+    return {"name": protocol.name, "cells": cells, "backend": protocol.backend, **chosen}
 
 
 def _parse_cells(table: Any) -> tuple[Cell, ...]:

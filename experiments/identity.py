@@ -108,13 +108,14 @@ def _identify_training(settings: TrainSettings) -> dict[str, Any]:
 
 @functools.cache
 def describe_corruptions(found: Protocol) -> list[Any]:
-    """Return what decides the pixels of a protocol: its cells, its backend and the version of that."""
-    return [found.cells, found.backend, found.version]
+    """Return what decides the pixels of a protocol: its cells, its backend and the version of that, and how it is applied."""
+    applied = [found.channel_order, found.insertion_point]
+    return [found.cells, found.backend, found.version, *(applied if applied != ["RGB", "before_resize"] else [])]
 
 
 def describe_stream_corruptions(stream: StreamSettings) -> list[Any]:
     """Return what decides the pixels of a stream with corrupted domains: the backend of the 19, and all versions."""
-    _, backend, version = describe_corruptions(protocol(STREAM_BACKEND))
+    _, backend, version, *_ = describe_corruptions(protocol(STREAM_BACKEND))
     if any(domain.corruption in WEATHER for domain in stream.domains):
         version = f"{version}; {describe_corruptions(protocol('weather'))[2]}"
     return [backend, version]

@@ -99,7 +99,9 @@ def _list_limits(document: Document, limit: int | None) -> tuple[str, ...]:
         return ()
     stages = document.section("stages").data
     limited = [
-        name for name, data in stages.items() if isinstance(data, dict) and data.get("kind") in ("evaluate", "benchmark")
+        name
+        for name, data in stages.items()
+        if isinstance(data, dict) and data.get("kind") in ("evaluate", "benchmark")
     ]
     if not limited:
         raise SpecError("--limit: no stage of this experiment evaluates or benchmarks, so none takes it. Leave it out.")

@@ -206,7 +206,8 @@ def _make_record(assignment: Assignment, store: Store | None, made: Attempt) -> 
     scored: dict[str, Any] = {}
     if result is not None:
         scored = {
-            name: getattr(result, name) for name in ("network", "method", "protocol", "classes", "cells", "metrics", "notes")
+            name: getattr(result, name)
+            for name in ("network", "method", "protocol", "classes", "cells", "metrics", "notes")
         }
     return Record(
         key=task.key,

@@ -64,7 +64,9 @@ def write_frames(folder: Path, count: int, size: tuple[int, int]) -> FeedSetting
         cv2.imwrite(str(frame.image), image)
         cv2.imwrite(str(frame.label), label)
         frames.append(frame)
-    return FeedSettings({"val": Source(DatasetSettings(type="camvid", split="test"), tuple(frames))}, "fast", seed=0)
+    return FeedSettings(
+        {"val": Source(DatasetSettings(type="camvid", split="test"), tuple(frames))}, PROTOCOLS["quick"], seed=0
+    )
 
 
 def plan(count: int) -> tuple[Unit, ...]:

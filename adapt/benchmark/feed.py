@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -21,6 +21,7 @@ from adapt.data.settings import DatasetSettings
 from adapt.errors import SegshiftError
 from corruptions.apply import corrupt
 from corruptions.errors import CorruptionError
+from corruptions.protocol import Protocol
 from corruptions.seeding import derive_seed
 
 Claim = Callable[[], Unit | None]
@@ -41,12 +42,12 @@ class FeedSettings:
 
     Attributes:
         sources: data set -> its frames.
-        backend: of the 19 corruptions.
+        protocol: its backend, channel order and insertion point; which of its cells a frame is corrupted for, a unit says.
         seed: of the experiment.
     """
 
     sources: Mapping[str, Source]
-    backend: Literal["fast", "reference"]
+    protocol: Protocol
     seed: int
 
 
@@ -127,12 +128,15 @@ class _Samples(Dataset[Sample | Exception]):
 
     def __getitem__(self, place: tuple[Unit, int]) -> Sample | Exception:
         unit, index = place
-        source = self.settings.sources[unit.dataset]
+        source, protocol = self.settings.sources[unit.dataset], self.settings.protocol
+        resize = source.settings.resize
         frame = source.frames[index]
         try:
             started = time.perf_counter()
             image, label = read_frame(frame, source.settings)
             decoded = time.perf_counter()
+            if protocol.insertion_point == "after_resize":
+                image = resize_image(image, resize)
             images = []
             for cell in unit.cells:
                 pixels = image
@@ -143,10 +147,13 @@ class _Samples(Dataset[Sample | Exception]):
                         cell.corruption,
                         cell.severity,
                         seed,
-                        backend=self.settings.backend,
+                        backend=protocol.backend,
+                        channel_order=protocol.channel_order,
                         origin=str(frame.image),
                     )
-                images.append(torch.from_numpy(np.ascontiguousarray(resize_image(pixels, source.settings.resize))))
+                if protocol.insertion_point == "before_resize":
+                    pixels = resize_image(pixels, resize)
+                images.append(torch.from_numpy(np.ascontiguousarray(pixels)))
             ended = time.perf_counter()
         except (SegshiftError, CorruptionError) as error:
             return error

@@ -162,7 +162,15 @@ def _preview(options: argparse.Namespace) -> int:
         raise SpecError(f"'{path}' cannot be read ({error.strerror or error}). Mend its permissions.") from error
     image = decode_image(data, f"'{path}'")
     with _progress("drawing") as on_progress:
-        page = draw_preview(image, ids.identify(name), cells, options.seed, protocol.backend, on_progress)
+        page = draw_preview(
+            image,
+            ids.identify(name),
+            cells,
+            options.seed,
+            protocol.backend,
+            channel_order=protocol.channel_order,
+            on_progress=on_progress,
+        )
     write_whole(target, encode_png(page))
     print(f"{path} under {len(cells)} corruptions and severities: {target}")
     return 0

@@ -167,7 +167,7 @@ def plan_benchmark(task: Task, context: StageContext) -> Benchmark:
     return Benchmark(
         settings=settings,
         cells=cells,
-        feed=FeedSettings(sources, protocol.backend, settings.seed),
+        feed=FeedSettings(sources, protocol, settings.seed),
         units=plan_units(cells, {name: len(source.frames) for name, source in sources.items()}),
         classes=tuple(describe_dataset(task.datasets[settings.dataset].settings).classes),
         folder=context.scratch / UNITS,

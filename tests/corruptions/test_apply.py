@@ -179,6 +179,16 @@ def test_channels_are_taken_as_rgb() -> None:
         assert not np.array_equal(corrupt_by_reference(image, name, 4, seed=0), swapped)
 
 
+@pytest.mark.parametrize("name", ["frost", "pixelate"])
+def test_bgr_turns_the_channels_round_before_and_after(name: str) -> None:
+    image = scene(48, 48)
+    bgr = corrupt(image, name, 4, seed=0, channel_order="BGR")
+    swapped = corrupt(np.ascontiguousarray(image[..., ::-1]), name, 4, seed=0)[..., ::-1]
+    np.testing.assert_array_equal(bgr, swapped)
+    assert bgr.flags.c_contiguous
+    assert np.array_equal(corrupt(image, name, 4, seed=0), bgr) == (name == "pixelate")
+
+
 def test_views_that_are_not_contiguous_are_read_right() -> None:
     image = scene(40, 64)
     view = image[:, ::-1]
@@ -204,6 +214,8 @@ def test_other_arguments_are_refused(arguments: tuple[str, int, int], message: s
 
 
 def test_unknown_backend_is_refused() -> None:
+    with pytest.raises(CorruptionError, match=r"unknown channel order 'rgb'"):
+        corrupt(scene(32, 32), "fog", 1, seed=0, channel_order="rgb")  # type: ignore[arg-type]
     with pytest.raises(
         CorruptionError,
         match=r"unknown corruption backend 'refrence': did you mean 'reference'\? known are fast, reference",

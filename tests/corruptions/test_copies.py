@@ -395,3 +395,14 @@ def test_doctests() -> None:
     results = doctest.testmod(corruptions.copies)
     assert results.attempted
     assert not results.failed
+
+
+def test_channel_order_reaches_the_pixels_and_a_resize_is_refused(source: Path, tmp_path: Path) -> None:
+    one, other = Protocol("own", (("frost", 2),)), Protocol("own", (("frost", 2),), channel_order="BGR")
+    write_copies(source, tmp_path / "rgb", one)
+    write_copies(source, tmp_path / "bgr", other)
+    images = [next(path for path in (tmp_path / name).rglob("*.png")) for name in ("rgb", "bgr")]
+    assert images[0].name == images[1].name
+    assert images[0].read_bytes() != images[1].read_bytes()
+    with pytest.raises(CorruptionError, match=r"'own' corrupts images at the size that a network sees"):
+        write_copies(source, tmp_path / "late", Protocol("own", (("fog", 2),), insertion_point="after_resize"))

@@ -105,6 +105,15 @@ def test_what_is_described_is_what_is_parsed(name: str, backend: str) -> None:
     assert parse_protocol(describe(row) | {"cells": {n: tuple(s) for n, s in describe(row)["cells"].items()}}) == row
 
 
+def test_how_a_protocol_is_applied_is_described_where_it_is_not_the_default() -> None:
+    own = Protocol("p", (("fog", 1),), channel_order="BGR", insertion_point="after_resize")
+    assert describe(own) == {
+        "name": "p", "cells": {"fog": [1]}, "backend": "fast", "channel_order": "BGR", "insertion_point": "after_resize",
+    }  # fmt: skip
+    assert parse_protocol(describe(own)) == own
+    assert parse_protocol({"name": "p", "cells": {"fog": 1}}) == Protocol("p", (("fog", 1),))
+
+
 def test_cells_come_together_corruption_by_corruption() -> None:
     wanted = {"name": "mine", "cells": {"snow": [5, 1], "weather_fog": [2]}, "backend": "reference"}
     assert describe(MIXED) == wanted
@@ -120,6 +129,8 @@ def test_cells_come_together_corruption_by_corruption() -> None:
         ({"cells": {7: [3]}}, r"^cells\.7: unknown corruption '7'", ("cells", 7)),
         ({"cells": ["fog"]}, "^cells maps corruptions", ("cells",)),
         ({"backend": None}, "^backend: unknown corruption backend 'None'", ("backend",)),
+        ({"channel_order": "GBR"}, "^channel_order: 'GBR' is none of RGB, BGR", ("channel_order",)),
+        ({"insertion_point": 1}, "^insertion_point: 1 is none of before_resize, after_resize", ("insertion_point",)),
         ({"name": ""}, "^name is text", ("name",)),
         ({"name": "fan"}, "^name 'fan' is that of a built-in protocol", ("name",)),
         ({"seed": 1}, "^unknown key 'seed'", ("seed",)),

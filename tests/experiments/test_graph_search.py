@@ -143,7 +143,7 @@ def test_a_search_in_weather_names_that_backend_too(expand_text: Expand, monkeyp
     before = expand_text(text)
     real = identity.describe_corruptions
     monkeypatch.setattr(
-        identity, "describe_corruptions", lambda name: [[], "x", "9"] if name == "weather" else real(name)
+        identity, "describe_corruptions", lambda name: [[], "x", "9"] if name.name == "weather" else real(name)
     )
     after = expand_text(text)
     changed = {a.stage for a, b in zip(before.nodes, after.nodes, strict=True) if a.key != b.key}

@@ -74,6 +74,12 @@ def test_the_domains_of_a_stream_keep_their_names(expand_text: Expand) -> None:
     assert set(before.tasks) - set(keys(before, "weather")) == set(after.tasks) - set(keys(after, "weather"))
 
 
+QUICK = (
+    "name: quick, "
+    "cells: {gaussian_noise: 1, brightness: 3, contrast: 3, frost: 2, jpeg_compression: 3, defocus_blur: 3}"
+)
+
+
 # what changes -> the stages whose keys change with it
 @pytest.mark.parametrize(
     ("old", "new", "stages"),
@@ -87,6 +93,8 @@ def test_the_domains_of_a_stream_keep_their_names(expand_text: Expand) -> None:
         ("protocol: quick", "shifts: [fog]", {"grid"}),
         ("protocol: quick", "calibration: true", {"grid"}),
         ("protocol: quick", "protocol: {name: mine, cells: {fog: 3}}", {"grid"}),
+        ("protocol: quick", f"protocol: {{{QUICK}, channel_order: BGR}}", {"grid"}),
+        ("protocol: quick", f"protocol: {{{QUICK}, insertion_point: after_resize}}", {"grid"}),
         ("resize: [64, 32]", "resize: [32, 64]", {"clean", "grid"}),
         (
             "type: gta, split: train",
@@ -173,7 +181,9 @@ stages:
     assert before["clean"] == after["clean"]
 
 
-@pytest.mark.parametrize("changed", ["shards: 4", "workers: 3", "backend: fast", "protocol: quick\n    shards: 2"])
+@pytest.mark.parametrize(
+    "changed", ["shards: 4", "workers: 3", "backend: fast", f"protocol: {{{QUICK}, channel_order: RGB}}"]
+)
 def test_how_a_benchmark_is_computed_is_not_part_of_its_key(expand_text: Expand, changed: str) -> None:
     after = expand_text(edit(FULL, ("protocol: quick", changed)))
     assert keys(after, "grid") == keys(expand_text(FULL), "grid")

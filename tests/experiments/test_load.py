@@ -149,8 +149,8 @@ def test_an_experiment_of_ones_own_is_found_by_its_path(write: Write, tmp_path: 
 
 def test_a_limit_reaches_every_stage_that_takes_one_and_is_said(write: Write) -> None:
     stages = (
-        '  clean: {kind: evaluate, model: net, dataset: test}\n'
-        '  stream: {kind: stream, model: net, stream: {kind: single, domains: [{dataset: test}]}}\n'
+        "  clean: {kind: evaluate, model: net, dataset: test}\n"
+        "  stream: {kind: stream, model: net, stream: {kind: single, domains: [{dataset: test}]}}\n"
     )
     path = str(write(TEXT.replace("profiles:\n", f"{stages}profiles:\n")))
     loaded = load_experiment(path, "mini", ["stages.clean.limit=9"], limit=5)

@@ -89,7 +89,9 @@ def test_the_method_is_what_is_compared(make_task) -> None:
 def test_a_corrupted_stream_names_the_version_behind_its_pixels(make_task) -> None:
     fog = {"dataset": "test", "corruption": "fog", "severity": 3}
     corrupted = make_task("a", "stream", stream={"kind": "single", "domains": [fog]})
-    assert str(describe_protocol(corrupted)["backend_version"]).startswith("segshift-corruptions 1 (imagecorruptions-imaug ")
+    assert str(describe_protocol(corrupted)["backend_version"]).startswith(
+        "segshift-corruptions 1 (imagecorruptions-imaug "
+    )
     assert describe_protocol(make_task("a", "stream"))["backend_version"] is None
     weather = make_task("a", "stream", stream={"kind": "single", "domains": [fog | {"corruption": "weather_fog"}]})
     assert "; segshift-weather 1 (albumentations " in str(describe_protocol(weather)["backend_version"])

@@ -14,6 +14,7 @@ from adapt.benchmark.feed import FeedSettings, Source
 from adapt.data.layout import Frame
 from adapt.data.settings import DatasetSettings
 from adapt.openmmlab.model import build_model
+from corruptions import PROTOCOLS
 
 SIZE = (40, 56)
 
@@ -34,7 +35,7 @@ def source(tmp_path: Path) -> Source:
 
 @pytest.fixture
 def feed(source: Source) -> FeedSettings:
-    return FeedSettings({"val": source}, "fast", seed=3)
+    return FeedSettings({"val": source}, PROTOCOLS["quick"], seed=3)
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from adapt.data.resize import resize_image
 from adapt.errors import PrerequisiteError
 from corruptions.apply import corrupt
 from corruptions.errors import CorruptionError
+from corruptions.protocol import Protocol
 from corruptions.seeding import derive_seed
 
 GRID = [("gaussian_noise", 1), ("gaussian_noise", 4), ("glass_blur", 2)]
@@ -64,12 +65,30 @@ def test_an_image_is_decoded_once_for_all_severities_of_a_corruption(
     assert len(read) == 3 * 4  # clean, gaussian_noise with two severities, glass_blur
 
 
-def test_the_backend_and_the_seed_reach_the_pixels(feed: FeedSettings):
+def test_the_backend_and_the_seed_reach_the_pixels(feed: FeedSettings, monkeypatch: pytest.MonkeyPatch):
     one, other = go_through(feed), go_through(replace(feed, seed=4))
     assert torch.equal(one[0].images, other[0].images)  # clean
     assert not torch.equal(one[4].images, other[4].images)
-    with pytest.raises(CorruptionError, match="backend"):
-        go_through(replace(feed, backend="other"))
+    used: list[str] = []
+    real = module.corrupt
+    monkeypatch.setattr(
+        module, "corrupt", lambda *args, **named: (used.append(named["backend"]), real(*args, **named))[1]
+    )
+    go_through(replace(feed, protocol=Protocol("r", (), "reference")))
+    assert set(used) == {"reference"}
+
+
+def test_channels_are_turned_round_and_images_resized_first_where_a_protocol_has_it_so(
+    feed: FeedSettings, source: Source
+):
+    units = plan_units(list_cells("val", [("frost", 4)]), {"val": 1})
+    (_, sample) = go_through(replace(feed, protocol=Protocol("p", (), "fast", "BGR", "after_resize")), units=units)
+    frame = source.frames[0]
+    small = resize_image(read_frame(frame, source.settings)[0], source.settings.resize)
+    seed = derive_seed(3, frame.name, "frost", 4)
+    expected = corrupt(np.ascontiguousarray(small[..., ::-1]), "frost", 4, seed)[..., ::-1]
+    assert np.array_equal(sample.images[0].numpy(), expected)
+    assert not np.array_equal(corrupt(small, "frost", 4, seed), expected)
 
 
 def test_frames_are_prepared_as_they_are_needed(feed: FeedSettings):

@@ -19,6 +19,7 @@ from adapt.errors import PrerequisiteError, TaskError
 from adapt.inference import predict_classes, predict_logits
 from adapt.scores.calibration import CalibrationBins
 from adapt.scores.confusion import count_confusion
+from corruptions import PROTOCOLS
 from corruptions.apply import corrupt
 from corruptions.seeding import derive_seed
 
@@ -105,7 +106,7 @@ def test_labels_that_are_no_classes_are_named(network, source: Source, tmp_path:
     cv2.imwrite(str(label), np.full((40, 56), 15, np.uint8))
     cityscapes = Source(DatasetSettings(type="cityscapes", split="val"), source.frames)
     with pytest.raises(TaskError, match=r"f0_label\.png: The label has ids \[15\], but 11 classes"):
-        compute(network, FeedSettings({"val": cityscapes}, "fast", 3), tmp_path)
+        compute(network, FeedSettings({"val": cityscapes}, PROTOCOLS["quick"], 3), tmp_path)
 
 
 def test_a_network_whose_output_is_not_finite_is_no_result(network, feed: FeedSettings, tmp_path: Path):
