@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from adapt.benchmark.unit import Unit
+from adapt.data.ahead import prepare_ahead
 from adapt.data.layout import Frame
 from adapt.data.reading import read_frame
 from adapt.data.resize import resize_image
@@ -90,19 +90,7 @@ def open_feed(settings: FeedSettings, claim: Claim, workers: int, pin: bool = Fa
             or the frame has no label; the text names the file.
         CorruptionError: if an image is too small to be corrupted; likewise.
     """
-    loader = DataLoader(
-        _Samples(settings),
-        sampler=_Claimed(claim),
-        batch_size=None,
-        num_workers=workers,
-        pin_memory=pin,
-        collate_fn=_keep,
-        generator=torch.Generator(),  # or else each loader draws from the global one
-    )
-    for sample in _start(loader):
-        if isinstance(sample, Exception):
-            raise sample
-        yield sample
+    return prepare_ahead(_Samples(settings), workers, _Claimed(claim), pin)
 
 
 class _Claimed:
@@ -118,10 +106,7 @@ class _Claimed:
 
 
 class _Samples(Dataset[Sample | Exception]):
-    """The samples by unit and frame.
-
-    An error is handed over as a value: a loader that meets one in another process rewrites its text.
-    """
+    """The samples by unit and frame; an error is handed over as a value."""
 
     def __init__(self, settings: FeedSettings) -> None:
         self.settings = settings
@@ -158,21 +143,3 @@ class _Samples(Dataset[Sample | Exception]):
         except (SegshiftError, CorruptionError) as error:
             return error
         return Sample(unit, index, torch.stack(images), torch.from_numpy(label), decoded - started, ended - decoded)
-
-
-def _start(loader: Iterable[Sample | Exception]) -> Iterator[Sample | Exception]:
-    """Start the processes of a loader while OpenCV has no threads.
-
-    A fork of a process that has some believes that it has them too, and waits for ever when it is to end them.
-    """
-    threads = cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    try:
-        return iter(loader)
-    finally:
-        cv2.setNumThreads(threads)
-
-
-def _keep(sample: Sample | Exception) -> Sample | Exception:
-    """Hand a sample over as it is, where the loader would make a batch of it."""
-    return sample

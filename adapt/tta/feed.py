@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
-import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
+from adapt.data.ahead import prepare_ahead
 from adapt.data.reading import read_frame
 from adapt.data.settings import DatasetSettings
 from adapt.errors import SegshiftError
@@ -42,24 +41,11 @@ def open_feed(
             or the frame has no label; the text names the step and the file.
         CorruptionError: if an image is too small for the corruption; likewise.
     """
-    loader = DataLoader(
-        _Samples(manifest, frames, datasets),
-        batch_size=None,
-        num_workers=workers,
-        collate_fn=_keep,
-        generator=torch.Generator(),  # or else each loader draws from the global one
-    )
-    for sample in _start(loader):
-        if isinstance(sample, Exception):
-            raise sample
-        yield sample
+    return prepare_ahead(_Samples(manifest, frames, datasets), workers)
 
 
 class _Samples(Dataset[Sample | Exception]):
-    """The samples by their place in the stream.
-
-    An error is handed over as a value: a loader that meets one in another process rewrites its text.
-    """
+    """The samples by their place in the stream; an error is handed over as a value."""
 
     def __init__(self, manifest: Manifest, frames: FramesByName, datasets: Mapping[str, DatasetSettings]) -> None:
         self.manifest = manifest
@@ -79,21 +65,3 @@ class _Samples(Dataset[Sample | Exception]):
         except (SegshiftError, CorruptionError) as error:
             return type(error)(f"Step {index} of the stream ({step}): {error}")
         return step, image, label
-
-
-def _start(loader: Iterable[Sample | Exception]) -> Iterator[Sample | Exception]:
-    """Start the processes of a loader while OpenCV has no threads.
-
-    A fork of a process that has some believes that it has them too, and waits for ever when it is to end them.
-    """
-    threads = cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    try:
-        return iter(loader)
-    finally:
-        cv2.setNumThreads(threads)
-
-
-def _keep(sample: Sample | Exception) -> Sample | Exception:
-    """Hand a sample over as it is, where the loader would make tensors of it."""
-    return sample
