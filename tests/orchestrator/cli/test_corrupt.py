@@ -63,11 +63,16 @@ def test_parts_processes_and_the_order_of_arguments_change_nothing(corrupt, segs
 
 def test_a_protocol_of_ones_own(corrupt, segshift, source: Path, tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
-    path.write_text("name: mine\nbackend: reference\ncells: {contrast: [5]}\n")
+    path.write_text("name: mine\nbackend: reference\nchannel_order: BGR\ncells: {frost: [5]}\n")
     outcome = segshift("corrupt", source, tmp_path / "out", "--protocol", path, "--workers", "1")
     assert outcome.code == 0
-    assert json.loads((tmp_path / "out" / "manifest.json").read_text())["backends"] == ["reference"]
-    assert set(read(tmp_path / "out")) == {"manifest.json", "contrast/5/b.png", "contrast/5/city/a.png"}
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert (manifest["backends"], manifest["channel_order"]) == (["reference"], "BGR")
+    assert set(read(tmp_path / "out")) == {"manifest.json", "frost/5/b.png", "frost/5/city/a.png"}
+    image, copy = cv2.imread(str(source / "b.png")), cv2.imread(str(tmp_path / "out" / "frost/5/b.png"))  # BGR, both
+    assert np.array_equal(
+        copy, corruptions.corrupt(image, "frost", 5, derive_seed(0, "b", "frost", 5), backend="reference")
+    )
     path.write_text("name: mine\ncells: {contrst: [5]}\n")
     outcome = segshift("corrupt", source, tmp_path / "out", "--protocol", path, "--workers", "1")
     assert outcome.code == 2
