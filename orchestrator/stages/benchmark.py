@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from adapt import runtime
 from adapt.benchmark.feed import Claim, FeedSettings, Source
-from adapt.benchmark.kept import Timing, UnitCounts, is_kept, load_unit
+from adapt.benchmark.kept import Timing, UnitCounts, count_kept, load_unit
 from adapt.benchmark.label_check import measure_agreement
 from adapt.benchmark.run import compute_units
 from adapt.benchmark.unit import CLEAN, GridCell, Unit, list_cells, plan_units
@@ -58,7 +58,7 @@ class Benchmark:
 
     def count_done(self) -> int:
         """Count the units that are finished."""
-        return sum(is_kept(self.folder, unit) for unit in self.units)
+        return count_kept(self.folder, self.units)
 
     def list_left(self) -> list[Unit]:
         """List the units that are not finished, or whose counts are damaged."""

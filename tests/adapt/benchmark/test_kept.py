@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from adapt.benchmark.kept import Timing, UnitCounts, is_kept, keep_unit, load_unit
+from adapt.benchmark.kept import Timing, UnitCounts, count_kept, keep_unit, load_unit
 from adapt.benchmark.unit import Unit, list_cells, plan_units
 
 
@@ -24,10 +25,10 @@ def make_counts(frames: int = 4) -> UnitCounts:
 
 def test_counts_come_back_to_the_bit(tmp_path: Path, unit: Unit):
     counts = make_counts()
-    assert (is_kept(tmp_path, unit), load_unit(tmp_path, unit)) == (False, None)
+    assert (count_kept(tmp_path / "nowhere", [unit]), load_unit(tmp_path, unit)) == (0, None)
     keep_unit(tmp_path, unit, counts)
     found = load_unit(tmp_path, unit)
-    assert is_kept(tmp_path, unit)
+    assert count_kept(tmp_path, [unit, replace(unit, last=3)]) == 1
     assert found is not None
     assert np.array_equal(found.confusion, counts.confusion)
     assert np.array_equal(found.calibration, counts.calibration)
