@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -10,8 +11,9 @@ from albumentations.core.transforms_interface import BaseTransformInitSchema
 from numpy.typing import NDArray
 
 from corruptions.apply import corrupt
-from corruptions.protocol import choose_backend
+from corruptions.protocol import BackendName, ChannelOrder
 from corruptions.seeding import derive_seed
+from corruptions.selection import select_cell
 
 
 class CommonCorruption(ImageOnlyTransform):
@@ -29,15 +31,17 @@ class CommonCorruption(ImageOnlyTransform):
         severity: int
         seed: int
         backend: Literal["fast", "reference"] | None
-        protocol: str | None
+        protocol: str | dict[str, Any] | None
+        channel_order: Literal["RGB", "BGR"] | None
 
     def __init__(
         self,
         name: str,
         severity: int,
         seed: int = 0,
-        backend: Literal["fast", "reference"] | None = None,
-        protocol: str | None = None,
+        backend: BackendName | None = None,
+        protocol: str | Mapping[str, Any] | None = None,
+        channel_order: ChannelOrder | None = None,
         p: float = 1.0,
     ) -> None:
         """Read the settings.
@@ -47,11 +51,15 @@ class CommonCorruption(ImageOnlyTransform):
             severity: 1 to 5.
             seed: The experiment's seed.
             backend: Implementation of the 19. None: the protocol's, or `fast` without one.
-            protocol: Name of a protocol which has this cell, and whose backend is taken.
+            protocol: A protocol which has this cell, and whose backend and channel order are taken: its name, the path of a
+                YAML file, or the mapping of such a file.
+            channel_order: Order of the channels that the operation sees; the image is RGB in any case. None: the protocol's,
+                or RGB without one.
             p: Probability with which an image is corrupted.
 
         Raises:
-            CorruptionError: A name or the severity is not known, or the protocol has no such cell or another backend.
+            CorruptionError: A name or the severity is not known, or the protocol is not as it should be, has no such cell,
+                another backend or channel order, or corrupts after a resize.
             ValueError: An argument has another type.
         """
         super().__init__(p=p)
@@ -59,8 +67,9 @@ class CommonCorruption(ImageOnlyTransform):
         self.severity = severity
         self.backend = backend
         self.protocol = protocol
+        self.channel_order = channel_order
         self._experiment_seed = seed  # `seed` is albumentations': a Compose sets it
-        self._backend = choose_backend(name, severity, backend, protocol)
+        self._cell = select_cell(name, severity, protocol, backend, channel_order)
 
     @property
     def targets_as_params(self) -> list[str]:
@@ -96,7 +105,16 @@ class CommonCorruption(ImageOnlyTransform):
         Raises:
             CorruptionError: If it is no such image.
         """
-        return corrupt(img, self.name, self.severity, corruption_seed, backend=self._backend, origin=origin)
+        cell = self._cell
+        return corrupt(
+            img,
+            self.name,
+            self.severity,
+            corruption_seed,
+            backend=cell.backend,
+            channel_order=cell.channel_order,
+            origin=origin,
+        )
 
     def get_transform_init_args(self) -> dict[str, Any]:
         """Return the arguments, by which albumentations writes and reads pipelines."""
@@ -106,5 +124,6 @@ class CommonCorruption(ImageOnlyTransform):
             "seed": self._experiment_seed,
             "backend": self.backend,
             "protocol": self.protocol,
+            "channel_order": self.channel_order,
             "p": self.p,
         }

@@ -9,10 +9,10 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from corruptions.catalog import SEVERITIES, corruption
+from corruptions.catalog import check_severity, corruption, is_whole
 from corruptions.errors import CorruptionError, unknown_name
 from corruptions.fast.backend import corrupt_fast
-from corruptions.image import to_rgb
+from corruptions.image import THE_IMAGE, to_rgb
 from corruptions.protocol import CHOICES, DEFAULT_BACKEND, ChannelOrder
 from corruptions.reference import corrupt_reference
 from corruptions.weather.backend import corrupt_weather
@@ -32,7 +32,7 @@ def corrupt(
     *,
     backend: str = DEFAULT_BACKEND,
     channel_order: ChannelOrder = "RGB",
-    origin: str = "the image",
+    origin: str = THE_IMAGE,
 ) -> NDArray[np.uint8]:
     """Corrupt an RGB image; equal arguments give equal pixels in any process, and numpy's random state stays as it was.
 
@@ -62,14 +62,15 @@ def corrupt(
     """
     row = corruption(name)
     if backend not in CHOICES:
-        raise unknown_name("corruption backend", backend, CHOICES)
+        raise unknown_name("corruption backend", str(backend), CHOICES)
     if channel_order not in get_args(ChannelOrder):
-        raise unknown_name("channel order", channel_order, get_args(ChannelOrder))
-    if severity not in SEVERITIES:
-        raise CorruptionError(f"severity {severity!r} of {name} is none of {SEVERITIES}")
-    if not 0 <= seed < 2**32:
-        raise CorruptionError(f"seed {seed!r} of {name} is not in [0, 2**32): make it with corruptions.derive_seed")
-    pixels = to_rgb(image, origin)
+        raise unknown_name("channel order", str(channel_order), get_args(ChannelOrder))
+    severity = check_severity(severity, name)
+    if not is_whole(seed) or not 0 <= seed < 2**32:
+        raise CorruptionError(
+            f"seed {seed!r} of {name} is no whole number in [0, 2**32): make it with corruptions.derive_seed"
+        )
+    pixels, seed = to_rgb(image, origin), int(seed)
     operate = BACKENDS[row.backend or backend]
     if channel_order == "RGB":
         return operate(pixels, name, severity, seed)

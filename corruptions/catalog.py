@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from numbers import Integral
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal
 
-from corruptions.errors import unknown_name
+from corruptions.errors import CorruptionError, unknown_name
 
 Family = Literal["noise", "blur", "weather", "digital"]
 Parameters = Mapping[str, tuple[float, ...]]
@@ -254,7 +255,39 @@ def corruption(name: str) -> Corruption:
         >>> corruption("fog").family
         'weather'
     """
-    row = CORRUPTIONS.get(name) or WEATHER.get(name)
+    row = (CORRUPTIONS.get(name) or WEATHER.get(name)) if isinstance(name, str) else None
     if row is None:
-        raise unknown_name("corruption", name, (*CORRUPTIONS, *WEATHER))
+        raise unknown_name("corruption", str(name), (*CORRUPTIONS, *WEATHER))
     return row
+
+
+def is_whole(value: Any) -> bool:
+    """Tell whether a value is a whole number, of Python or numpy; True and 1.0 are none: they make other seeds than 1.
+
+    Example:
+        >>> is_whole(1), is_whole(True), is_whole(1.0)
+        (True, False, False)
+    """
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def check_severity(severity: Any, name: str) -> int:
+    """Return a severity as a plain integer.
+
+    Args:
+        severity: What was given as one.
+        name: The corruption that it is of, for the error.
+
+    Returns:
+        1 to 5.
+
+    Raises:
+        CorruptionError: If it is no whole number from 1 to 5.
+
+    Example:
+        >>> check_severity(3, "fog")
+        3
+    """
+    if not is_whole(severity) or severity not in SEVERITIES:
+        raise CorruptionError(f"severity {severity!r} of {name} is none of {SEVERITIES}")
+    return int(severity)

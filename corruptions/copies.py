@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from corruptions.apply import corrupt
-from corruptions.catalog import SEVERITIES, corruption
+from corruptions.catalog import check_severity, corruption
 from corruptions.errors import CorruptionError
 from corruptions.image_file import decode_image, encode_png, list_images, write_whole
 from corruptions.image_id import BY_NAME, ImageIds
@@ -196,8 +196,7 @@ def _end(failures: Sequence[_Failed], whole: bool) -> dict[str, Any]:
 def _refuse_unknown_cells(protocol: Protocol, chosen: Sequence[Cell]) -> None:
     for name, severity in protocol.cells:
         corruption(name)
-        if severity not in SEVERITIES:
-            raise CorruptionError(f"severity {severity!r} of {name} is none of {SEVERITIES}")
+        check_severity(severity, name)
     for cell in chosen:
         if cell not in protocol.cells:
             raise CorruptionError(f"protocol {protocol.name!r} has no cell {cell}")

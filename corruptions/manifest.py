@@ -20,6 +20,7 @@ from corruptions.errors import CorruptionError
 NAME = "manifest.json"
 JOURNAL = ".manifest.journal"
 _IMAGES = b' "images": [\n'
+_FOLLOWS_FROM = {"cells": "protocol", "version": "backends"}  # key of an identity -> whose difference brings its own
 
 Row = dict[str, Any]
 
@@ -135,14 +136,9 @@ class Manifest:
                 raise CorruptionError(
                     f"'{path}' is no manifest of corrupted copies of this version of segshift: give a new folder, or an empty one"
                 )
-            differing = [key for key, value in self._identity.items() if found[key] != value]
-            if differing:
-                was = "; ".join(
-                    f"{key} was {json.dumps(found[key])}, and is {json.dumps(self._identity[key])} now"
-                    for key in differing
-                )
+            if differing := _tell_differences(found, self._identity):
                 raise CorruptionError(
-                    f"'{out}' holds copies that were made otherwise ({was}): give another folder, or remove that one"
+                    f"'{out}' holds copies that were made otherwise ({differing}): give another folder, or remove that one"
                 )
 
     def _open_journal(self) -> BinaryIO:
@@ -197,6 +193,18 @@ def _read_header(path: Path) -> dict[str, Any] | None:
         return None
     del header["images"]
     return dict(header)
+
+
+def _tell_differences(was: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """Tell what differs, in a line: what follows from another difference, and whole grids of cells, are not written out."""
+    differing = [key for key, value in now.items() if was[key] != value]
+    told = [key for key in differing if _FOLLOWS_FROM.get(key) not in differing]
+    return "; ".join(
+        "its cells are others now"
+        if key == "cells"
+        else f"{key} was {json.dumps(was[key])}, and is {json.dumps(now[key])} now"
+        for key in told
+    )
 
 
 def _strip(line: bytes) -> bytes:

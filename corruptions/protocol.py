@@ -24,11 +24,12 @@ InsertionPoint = Literal["before_resize", "after_resize"]
 CHOICES: tuple[BackendName, ...] = ("fast", "reference")  # the backends that implement the 19
 DEFAULT_BACKEND: BackendName = "fast"
 
-# backend -> the installed distributions that determine its pixels; of `fast`, beside its own VERSION: OpenCV resizes frost,
-# encodes JPEG and shapes spatter, imagecorruptions-imaug holds the photographs of frost
+# backend -> the installed distributions that determine its pixels. Of `reference`: pillow encodes JPEG and pixelates, scipy
+# zooms and bends, scikit-image smooths, turns colours and draws impulses, OpenCV does what it does in `fast`. Of `fast`, beside
+# its own VERSION: OpenCV resizes frost, encodes JPEG and shapes spatter, imagecorruptions-imaug holds the photographs of frost.
 DISTRIBUTIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
-        "reference": ("imagecorruptions-imaug",),
+        "reference": ("imagecorruptions-imaug", "opencv-python-headless", "pillow", "scikit-image", "scipy"),
         "fast": ("imagecorruptions-imaug", "opencv-python-headless"),
         "albumentations": ("albumentations", "albucore", "opencv-python-headless"),
     }
@@ -48,7 +49,9 @@ class Protocol:
         backend: Implementation of the 19, one of `CHOICES`. `fast` equals `reference` at every pixel in 16 of them, and
             within 1 grey level in defocus_blur, zoom_blur and contrast. Weather is always that of its own backend.
         channel_order: Order of the channels that the operations see. Published codes often feed BGR, which changes
-            frost, snow, spatter and jpeg_compression. Images are RGB before and after in either case.
+            frost, snow, spatter, jpeg_compression, the four noises (their draws go to other channels) and, of weather,
+            night, sun flare and snow; brightness and saturate by 1 grey level here and there; the others not at all. Images
+            are RGB before and after in either case.
         insertion_point: When the image is corrupted: as it was decoded, or at the size that the network sees.
     """
 
@@ -88,8 +91,8 @@ class Protocol:
     def version(self) -> str:
         """Names and versions of what determines the pixels, backend by backend.
 
-        Such as "imagecorruptions-imaug 1.1.5", or "segshift-corruptions 1 (imagecorruptions-imaug 1.1.5,
-        opencv-python-headless 5.0.0.93)"; those of two backends are joined by "; ".
+        Such as "imagecorruptions-imaug 1.1.5, opencv-python-headless 5.0.0.93, ...", or "segshift-corruptions 1
+        (imagecorruptions-imaug 1.1.5, opencv-python-headless 5.0.0.93)"; those of two backends are joined by "; ".
 
         Raises:
             CorruptionError: If a distribution is not installed.
@@ -171,41 +174,3 @@ def protocol(name: str) -> Protocol:
     if name not in PROTOCOLS:
         raise unknown_name("protocol", name, PROTOCOLS)
     return PROTOCOLS[name]
-
-
-def choose_backend(
-    name: str, severity: int, backend: BackendName | None = None, protocol_name: str | None = None
-) -> BackendName:
-    """Find the backend for one cell, as a protocol or its user has it.
-
-    Args:
-        name: A corruption of the catalogue.
-        severity: 1 to 5.
-        backend: Implementation of the 19. None: the protocol's, or `fast` without one.
-        protocol_name: Of the protocol that the images are to follow, or None.
-
-    Returns:
-        The backend to pass to `corruptions.corrupt`.
-
-    Raises:
-        CorruptionError: A name is not known, or the protocol has no such cell or another backend.
-
-    Example:
-        >>> choose_backend("fog", 3, protocol_name="michaelis")
-        'fast'
-    """
-    corruption(name)
-    if backend not in (None, *CHOICES):
-        raise unknown_name("corruption backend", str(backend), CHOICES)
-    if severity not in SEVERITIES:
-        raise CorruptionError(f"severity {severity!r} of {name} is none of {SEVERITIES}")
-    if protocol_name is None:
-        return backend or DEFAULT_BACKEND
-    found = protocol(protocol_name)
-    if (name, severity) not in found.cells:
-        raise CorruptionError(f"protocol {found.name!r} has no severity {severity} of {name}: leave the protocol out")
-    if backend not in (None, found.backend):
-        raise CorruptionError(
-            f"protocol {found.name!r} has the backend {found.backend!r}, not {backend!r}: leave one of them out"
-        )
-    return found.backend

@@ -55,9 +55,19 @@ def find_protocol(text: str) -> Protocol:
     """
     if text in PROTOCOLS:
         return PROTOCOLS[text]
-    if Path(text).suffix.lower() in SUFFIXES:
+    if is_protocol_file(text):
         return read_protocol(Path(text))
     raise CorruptionError(f"{unknown_name('protocol', text, PROTOCOLS)}; or the path of a YAML file")
+
+
+def is_protocol_file(text: str) -> bool:
+    """Tell whether a text that should mean a protocol is the path of a file, by its end; the file need not exist.
+
+    Example:
+        >>> is_protocol_file("own/winter.YML"), is_protocol_file("michaelis")
+        (True, False)
+    """
+    return Path(text).suffix.lower() in SUFFIXES
 
 
 def read_protocol(path: Path) -> Protocol:
@@ -85,7 +95,7 @@ def parse_protocol(data: Mapping[Any, Any]) -> Protocol:
     Args:
         data: `name`, `cells` (for each corruption its severities: a list, or one number) and, where they are not the
             default, `backend`, `channel_order` and `insertion_point`, see `Protocol`. The name of a built-in protocol
-            stands for that one's cells only.
+            stands for that one's cells, channel order and insertion point only; its backend may be the other one.
 
     Returns:
         The protocol; its cells in the order of the data.
@@ -112,13 +122,19 @@ def parse_protocol(data: Mapping[Any, Any]) -> Protocol:
     if name in PROTOCOLS and cells != PROTOCOLS[name].cells:
         raise ProtocolError(
             f"name {name!r} is that of a built-in protocol with other cells, whose numbers it would mix with its own: choose "
-            "another",
+            "another name",
             "name",
         )
     chosen: dict[str, Any] = {key: data[key] for key in _CHOICES if key in data}
     for key, value in chosen.items():
         if value not in _CHOICES[key]:
             raise ProtocolError(f"{key}: {value!r} is none of {', '.join(_CHOICES[key])}", key)
+        if name in PROTOCOLS and value != getattr(PROTOCOLS[name], key):
+            raise ProtocolError(
+                f"name {name!r} is that of a built-in protocol, whose {key} is {getattr(PROTOCOLS[name], key)}, not {value}, "
+                "and whose numbers it would mix with its own: choose another name",
+                "name",
+            )
     try:
         return Protocol(str(name), cells, **chosen).with_backend(data.get("backend", DEFAULT_BACKEND))
     except CorruptionError as error:

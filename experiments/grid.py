@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from adapt.errors import SpecError
-from corruptions.protocol import PROTOCOLS, Protocol, protocol
-from corruptions.protocol_file import SUFFIXES, describe, parse_protocol, read_protocol
+from corruptions.catalog import CORRUPTIONS, WEATHER
+from corruptions.protocol import Protocol, protocol
+from corruptions.protocol_file import describe, is_protocol_file, parse_protocol, read_protocol
 from experiments.schema import BenchmarkStage
 
 
@@ -26,9 +27,9 @@ def write_out(value: Any, folder: Path) -> Any:
         SpecError: the file does not exist.
         CorruptionError: the file holds no protocol; the text names file, line and key.
     """
-    if not isinstance(value, str) or value in PROTOCOLS or not value.endswith(SUFFIXES):
+    if not isinstance(value, str) or not is_protocol_file(value):
         return value
-    places = dict.fromkeys((folder / value, Path(value).absolute()))
+    places = dict.fromkeys(((folder / value).absolute(), Path(value).absolute()))
     file = next((place for place in places if place.is_file()), None)
     if file is None:
         raise SpecError(f"the protocol file is nowhere: looked for {' and '.join(map(str, places))}. Correct the path.")
@@ -44,6 +45,12 @@ def find_grid(stage: BenchmarkStage) -> Protocol:
     value = stage.protocol
     found = parse_protocol(value) if isinstance(value, Mapping) else protocol(value)
     return found if stage.backend is None else found.with_backend(stage.backend)
+
+
+def list_canonical_cells(found: Protocol) -> list[list[str | int]]:
+    """List the cells of a protocol in the catalogue's order: the order in which a file has them decides no number."""
+    order = [*CORRUPTIONS, *WEATHER]
+    return [list(cell) for cell in sorted(found.cells, key=lambda cell: (order.index(cell[0]), cell[1]))]
 
 
 def name_grid(stage: BenchmarkStage) -> str:

@@ -11,7 +11,7 @@ from adapt.training.settings import PRACTICAL_SETTINGS, TrainSettings
 from adapt.tta.stream_settings import StreamSettings
 from corruptions.catalog import WEATHER
 from corruptions.protocol import Protocol, protocol
-from experiments.grid import find_grid, name_grid
+from experiments.grid import find_grid, list_canonical_cells, name_grid
 from experiments.schema import (
     STAGE_VERSIONS,
     AdaptingStage,
@@ -40,7 +40,7 @@ def identify(
 ) -> dict[str, Any]:
     """Return all that a task's result depends on, free of the names that the experiment gave to data and models.
 
-    The domains of a stream keep their names: its scores are reported under them.
+    The domains of a stream and the shifts of a benchmark keep their names: scores are reported under them.
 
     Args:
         settings: The stage, filled in.
@@ -108,9 +108,10 @@ def _identify_training(settings: TrainSettings) -> dict[str, Any]:
 
 @functools.cache
 def describe_corruptions(found: Protocol) -> list[Any]:
-    """Return what decides the pixels of a protocol: its cells, its backend and the version of that, and how it is applied."""
+    """Return what decides the pixels of a protocol: its cells, its backends and their versions, and how it is applied."""
     applied = [found.channel_order, found.insertion_point]
-    return [found.cells, found.backend, found.version, *(applied if applied != ["RGB", "before_resize"] else [])]
+    cells = list_canonical_cells(found)
+    return [cells, "+".join(found.backends), found.version, *(applied if applied != ["RGB", "before_resize"] else [])]
 
 
 def describe_stream_corruptions(stream: StreamSettings) -> list[Any]:

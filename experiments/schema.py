@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from adapt.correction.settings import CorrectionSettings, LossSettings, RelabellingSettings
 from adapt.data.miniature.settings import MiniatureSettings
@@ -256,6 +256,17 @@ class BenchmarkStage(_ScoredStage):
     label_check: int = Field(0, ge=0)
     shards: int = Field(1, gt=0)
     workers: int | None = Field(None, ge=0)
+
+    @field_validator("protocol", mode="before")
+    @classmethod
+    def _check_protocol(cls, raw: Any) -> Any:
+        """Refuse what can be no protocol in one sentence, where the union of types would make two that disagree."""
+        if not isinstance(raw, str | dict):
+            raise ValueError(
+                "the name of a protocol, the path of a YAML file, or a mapping such as {name: winter, cells: {snow: [1, 3]}} "
+                "is wanted here"
+            )
+        return raw
 
     @model_validator(mode="after")
     def _check_shifts(self) -> BenchmarkStage:

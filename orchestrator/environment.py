@@ -16,8 +16,8 @@ from typing import Any
 import psutil
 
 RECORDED_PACKAGES = (
-    "segshift", "torch", "mmsegmentation", "mmengine", "mmcv-lite", "mmcv", "numpy", "scipy",
-    "opencv-python-headless", "imagecorruptions-imaug", "albumentations", "ray", "mlflow",
+    "segshift", "torch", "mmsegmentation", "mmengine", "mmcv-lite", "mmcv", "numpy", "numba", "scipy", "scikit-image", "pillow",
+    "opencv-python-headless", "imagecorruptions-imaug", "albumentations", "albucore", "ray", "mlflow",
 )  # fmt: skip
 
 
@@ -34,6 +34,11 @@ def describe_environment() -> dict[str, Any]:
         "memory_bytes": psutil.virtual_memory().total,
         "gpus": _name_gpus(),
     }
+
+
+def describe_process() -> dict[str, Any]:
+    """Return the environment of this process as records have it: that of its machine, and its id."""
+    return {**describe_environment(), "pid": os.getpid()}
 
 
 def describe_commit() -> dict[str, Any] | None:

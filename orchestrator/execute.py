@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import datetime
 import logging
-import os
 import time
 import traceback
 from collections.abc import Callable, Mapping
@@ -18,7 +17,7 @@ from adapt.errors import SegshiftError, TaskError
 from experiments.schema import STAGE_VERSIONS
 from experiments.task import Task
 from orchestrator.environment import (
-    describe_environment,
+    describe_process,
     read_peak_gpu_memory_bytes,
     read_peak_memory_bytes,
     reset_peak_memory,
@@ -105,10 +104,8 @@ def _now() -> str:
 
 
 def _note(result: StageResult | None, failure: Failure | None, started_at: str, seconds: float) -> Attempt:
-    environment = {**describe_environment(), "pid": os.getpid()}
-    return Attempt(
-        result, failure, started_at, seconds, environment, read_peak_memory_bytes(), read_peak_gpu_memory_bytes()
-    )
+    peaks = read_peak_memory_bytes(), read_peak_gpu_memory_bytes()
+    return Attempt(result, failure, started_at, seconds, describe_process(), *peaks)
 
 
 def describe_crash(message: str) -> Attempt:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from experiments.grid import find_grid
+from experiments.grid import find_grid, list_canonical_cells
 from experiments.identity import describe_stream_corruptions
 from experiments.schema import BenchmarkStage, EvaluateStage, StreamStage
 from experiments.task import Task
@@ -35,8 +35,8 @@ def describe_protocol(task: Task) -> dict[str, Any]:
             "dataset": data[settings.dataset],
             "limit": settings.limit,
             "protocol": protocol.name,
-            "cells": [list(cell) for cell in protocol.cells],
-            "backend": protocol.backend,
+            "cells": list_canonical_cells(protocol),
+            "backend": "+".join(protocol.backends),
             "backend_version": protocol.version,
             "channel_order": protocol.channel_order,
             "insertion_point": protocol.insertion_point,

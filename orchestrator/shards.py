@@ -4,19 +4,45 @@ from __future__ import annotations
 
 import functools
 import traceback
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
+from adapt.benchmark.kept import count_kept
 from adapt.benchmark.unit import Unit
 from adapt.errors import TaskError
 from experiments.schema import BenchmarkStage
 from experiments.task import Task
+from orchestrator.environment import (
+    describe_process,
+    read_peak_gpu_memory_bytes,
+    read_peak_memory_bytes,
+    reset_peak_memory,
+)
 from orchestrator.execute import CRASH_RETRIES, Assignment, Attempt, attempt
+from orchestrator.record import Network
 from orchestrator.stages.stage import OnStep, StageContext
 from orchestrator.store import Store
 
 WAIT_S = 1.0  # between two looks at how many units are done
+
+
+@dataclass(frozen=True)
+class ShardReport:
+    """What a process that ended well tells of itself.
+
+    Attributes:
+        network: that it loaded.
+        environment: of the process, as in records.
+        peak_memory_bytes: of the process.
+        peak_gpu_memory_bytes: of the process.
+    """
+
+    network: Network
+    environment: Mapping[str, Any]
+    peak_memory_bytes: int | None
+    peak_gpu_memory_bytes: int | None
 
 
 def attempt_in_shards(assignment: Assignment, store: Store, on_step: OnStep) -> Attempt:
@@ -28,14 +54,27 @@ def attempt_in_shards(assignment: Assignment, store: Store, on_step: OnStep) -> 
         on_step: takes live scalars of the benchmark, in this process.
 
     Returns:
-        What the benchmark made, or its failure.
+        What the benchmark made, or its failure. Its environment is that of the first process that ended, its memory that of
+        the largest.
     """
     from orchestrator.stages import benchmark  # here: imports mmseg
 
-    return attempt(assignment, store, on_step, functools.partial(benchmark.run, compute=compute_on_cluster))
+    reports: list[ShardReport] = []
+    compute = functools.partial(compute_on_cluster, reports=reports)
+    made = attempt(assignment, store, on_step, functools.partial(benchmark.run, compute=compute))
+    if not reports:
+        return made
+    return replace(
+        made,
+        environment=reports[0].environment,
+        peak_memory_bytes=max((r.peak_memory_bytes or 0 for r in reports), default=0) or None,
+        peak_gpu_memory_bytes=max((r.peak_gpu_memory_bytes or 0 for r in reports), default=0) or None,
+    )
 
 
-def compute_on_cluster(task: Task, context: StageContext, units: Sequence[Unit], on_done: Callable[[], None]) -> None:
+def compute_on_cluster(
+    task: Task, context: StageContext, units: Sequence[Unit], on_done: Callable[[], None], *, reports: list[ShardReport]
+) -> Network:
     """Compute units in as many processes as the stage asks for, as soon as there is room for each.
 
     What a process that dies had claimed is computed by new ones, `CRASH_RETRIES` times.
@@ -45,61 +84,87 @@ def compute_on_cluster(task: Task, context: StageContext, units: Sequence[Unit],
         context: its context; it travels to the processes, less its `on_step`.
         units: what to compute.
         on_done: called now and then while units are finished.
+        reports: takes what each process that ended well tells of itself.
+
+    Returns:
+        The description of the network.
 
     Raises:
         TaskError: the computation stopped by an error in one of them, or they kept dying.
     """
+    import torch
+
     from orchestrator.stages.benchmark import plan_benchmark
+    from orchestrator.stages.network import load_network
 
     benchmark = plan_benchmark(task, context)
     left, cause = list(units), ""
     for _ in range(CRASH_RETRIES + 1):
-        cause = _compute(task, context, left, on_done, benchmark.count_done) or cause
+        cause = _Round(task, context, left, benchmark.folder).compute(on_done, reports) or cause
         left = benchmark.list_left()
         if not left:
-            return
-    raise TaskError(f"A process of this benchmark died {CRASH_RETRIES + 1} times ({cause}). Finished units are kept.")
+            return reports[0].network if reports else load_network(task, context, torch.device("cpu"))[2]
+    if not cause:
+        raise TaskError(
+            f"{len(left)} blocks of frames have no counts ({left[0].name} first) though every process ended well. Check that "
+            "the store lies on a disk that every machine of the cluster sees."
+        )
+    raise TaskError(
+        f"Processes of this benchmark died in {CRASH_RETRIES + 1} rounds ({cause}). Finished blocks are kept: run it again, "
+        "with fewer `shards` or more `resources` if memory ran out."
+    )
 
 
-def _compute(
-    task: Task,
-    context: StageContext,
-    units: Sequence[Unit],
-    on_done: Callable[[], None],
-    count_done: Callable[[], int],
-) -> str | None:
-    """Start processes and wait until none has work left; return why one died, or None."""
-    import ray
+class _Round:
+    """Processes that share out units until these are done, or until no process is left."""
 
-    if not isinstance(task.settings, BenchmarkStage):
-        raise TypeError(f"{task.name} is no benchmark")
-    wanted = task.resources
-    memory = int(wanted.memory_gb * 2**30) if wanted.memory_gb else None
-    shard = ray.remote(num_cpus=wanted.cpus, num_gpus=wanted.gpus, memory=memory, max_restarts=0)(_Shard)
-    queue: Any = ray.remote(num_cpus=0)(_Queue).remote(tuple(units))
-    there = replace(context, on_step=_ignore)
-    shards = [shard.remote() for _ in range(min(task.settings.shards, len(units)))]
-    running = {one.compute.remote(task, there, queue): one for one in shards}
-    cause, wanted_done = None, count_done() + len(units)
-    try:
-        while running and count_done() < wanted_done:  # some may still wait for room when the others have done it all
-            done, _ = ray.wait(list(running), timeout=WAIT_S)
-            on_done()
-            for reference in done:
-                del running[reference]
-                try:
-                    problem = ray.get(reference)
-                except ray.exceptions.RayActorError as error:
-                    cause = str(error).strip().splitlines()[0]
-                    continue
-                if problem is not None:
-                    failure = TaskError(problem[0])
-                    failure.add_note(problem[1])
-                    raise failure
-    finally:
-        for one in (*shards, queue):
-            ray.kill(one)
-    return cause
+    def __init__(self, task: Task, context: StageContext, units: Sequence[Unit], folder: Path) -> None:
+        import ray
+
+        if not isinstance(task.settings, BenchmarkStage):
+            raise TypeError(f"{task.name} is no benchmark")
+        self.ray, self.units, self.folder = ray, units, folder
+        wanted = task.resources
+        memory = int(wanted.memory_gb * 2**30) if wanted.memory_gb else None
+        shard = ray.remote(num_cpus=wanted.cpus, num_gpus=wanted.gpus, memory=memory, max_restarts=0)(_Shard)
+        self.queue: Any = ray.remote(num_cpus=0)(_Queue).remote(tuple(units))
+        there = replace(context, on_step=_ignore)
+        shards = [shard.remote() for _ in range(min(task.settings.shards, len(units)))]
+        self.running = {one.compute.remote(task, there, self.queue): one for one in shards}
+
+    def compute(self, on_done: Callable[[], None], reports: list[ShardReport]) -> str | None:
+        """Wait for the processes; return why one died, or None."""
+        cause = None
+        try:
+            # Some may still wait for room when the others have done it all: then the first to report ends the round.
+            while self.running and (self._count_left() or not reports):
+                cause = self._wait(reports) or cause
+                on_done()
+        finally:
+            for one in (*self.running.values(), self.queue):
+                self.ray.kill(one)
+        return cause
+
+    def _count_left(self) -> int:
+        return len(self.units) - count_kept(self.folder, self.units)
+
+    def _wait(self, reports: list[ShardReport]) -> str | None:
+        """Take what an ended process returns, and free what it holds; return why it died, or None."""
+        cause = None
+        done, _ = self.ray.wait(list(self.running), timeout=WAIT_S)
+        for reference in done:
+            self.ray.kill(self.running.pop(reference))
+            try:
+                outcome = self.ray.get(reference)
+            except self.ray.exceptions.RayError as error:  # killed, out of memory, its machine or the queue lost
+                cause = str(error).strip().splitlines()[0]
+                continue
+            if not isinstance(outcome, ShardReport):
+                failure = TaskError(outcome[0])
+                failure.add_note(outcome[1])
+                raise failure
+            reports.append(outcome)
+        return cause
 
 
 class _Queue:
@@ -116,17 +181,27 @@ class _Queue:
 class _Shard:
     """One process with one network."""
 
-    def compute(self, task: Task, context: StageContext, queue: Any) -> tuple[str, str] | None:
-        """Compute units until the queue is empty; return message and traceback of an error, which Ray would take for a crash."""
+    def compute(self, task: Task, context: StageContext, queue: Any) -> ShardReport | tuple[str, str]:
+        """Compute units until the queue is empty.
+
+        Returns:
+            What the process tells of itself; or message and traceback of an error, which Ray would take for a crash.
+
+        Raises:
+            RayError: the queue is lost.
+        """
         import ray
 
         from orchestrator.stages.benchmark import compute_claimed
 
+        reset_peak_memory()
         try:
-            compute_claimed(task, context, lambda: ray.get(queue.claim.remote()), _nothing)
+            network = compute_claimed(task, context, lambda: ray.get(queue.claim.remote()), _nothing)
+        except ray.exceptions.RayError:
+            raise
         except Exception as error:
             return str(error) or type(error).__name__, traceback.format_exc()
-        return None
+        return ShardReport(network, describe_process(), read_peak_memory_bytes(), read_peak_gpu_memory_bytes())
 
 
 def _ignore(step: int, values: Any) -> None:

@@ -69,6 +69,11 @@ def load_unit(folder: Path, unit: Unit) -> UnitCounts | None:
     return counts if counts.confusion.shape[:2] == (len(unit.cells), unit.last - unit.first) else None
 
 
+def discard_unit(folder: Path, unit: Unit) -> None:
+    """Remove the counts of a unit, if they are there."""
+    _place(folder, unit).unlink(missing_ok=True)
+
+
 def count_kept(folder: Path, units: Iterable[Unit]) -> int:
     """Count the units whose counts are there, without reading them, by one look at the folder."""
     names = {path.name for path in folder.glob("*.npz")}

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from adapt.benchmark.feed import Claim, FeedSettings, Sample, open_feed
 from adapt.benchmark.kept import Timing, UnitCounts, keep_unit
 from adapt.benchmark.unit import Unit
+from adapt.data.ahead import naming_lost_processes
 from adapt.errors import TaskError
 from adapt.frame_counts import count_on_device, read_counts
 from adapt.inference import describe_non_finite, forward_logits, normalise
@@ -45,31 +46,31 @@ def compute_units(
         on_unit: Called when one is finished.
 
     Raises:
-        TaskError: The network's output is not finite, or a label holds ids that are no classes; the text names the frame.
+        TaskError: The network's output is not finite, or a label holds ids that are no classes; the text names the frame. Or a
+            process that prepares frames was killed.
         PrerequisiteError: A file cannot be used, see `adapt.benchmark.feed.open_feed`.
         CorruptionError: An image is too small to be corrupted.
     """
     folder.mkdir(parents=True, exist_ok=True)
     device = next(model.parameters()).device
-    samples = open_feed(feed, claim, workers, pin=device.type == "cuda")
     timing, numbers = Timing(), []
-    while True:
+    with naming_lost_processes():
+        samples = open_feed(feed, claim, workers, pin=device.type == "cuda")
         started = time.perf_counter()
-        sample = next(samples, None)
-        if sample is None:
-            return
-        arrived = time.perf_counter()
-        numbers.append(_count(model, sample, num_classes, calibration))
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        ended = time.perf_counter()
-        # In this process, preparing a frame is what the network waits for: it is counted there as well.
-        timing += Timing(ended - arrived, arrived - started, sample.decode_s, sample.corrupt_s)
-        if sample.place + 1 == sample.unit.last:
-            counts = _collect(model, feed, sample.unit, numbers, num_classes, calibration, timing)
-            keep_unit(folder, sample.unit, counts)
-            on_unit(sample.unit)
-            timing, numbers = Timing(), []
+        for sample in samples:
+            arrived = time.perf_counter()
+            numbers.append(_count(model, sample, num_classes, calibration))
+            if device.type == "cuda":
+                torch.cuda.synchronize(device)
+            ended = time.perf_counter()
+            # In this process, preparing a frame is what the network waits for: it is counted there as well.
+            timing += Timing(ended - arrived, arrived - started, sample.decode_s, sample.corrupt_s)
+            if sample.place + 1 == sample.unit.last:
+                counts = _collect(model, feed, sample.unit, numbers, num_classes, calibration, timing)
+                keep_unit(folder, sample.unit, counts)
+                on_unit(sample.unit)
+                timing, numbers = Timing(), []
+            started = time.perf_counter()
 
 
 @torch.no_grad()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar
 
 import cv2
 import torch
 from torch.utils.data import DataLoader, Dataset
+
+from adapt.errors import TaskError
 
 Item = TypeVar("Item")
 
@@ -44,6 +47,24 @@ def prepare_ahead(
         if isinstance(item, Exception):
             raise item
         yield item
+
+
+@contextlib.contextmanager
+def naming_lost_processes() -> Iterator[None]:
+    """Say what to do when a process that prepares items dies: torch says so in the middle of whatever the body does.
+
+    Raises:
+        TaskError: such a process was killed.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise TaskError(
+            "A process that prepares frames was killed, as when memory runs out, or the shared memory in /dev/shm that frames "
+            f"go through ({error}). Lower `workers`, or give the machine or its container more of both (`--shm-size`)."
+        ) from error
 
 
 def _start(loader: Iterable[Item]) -> Iterator[Item]:

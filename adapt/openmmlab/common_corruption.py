@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -11,8 +12,9 @@ from mmseg.registry import TRANSFORMS
 from adapt.errors import SpecError
 from corruptions.apply import corrupt
 from corruptions.image_id import name_frame
-from corruptions.protocol import choose_backend
+from corruptions.protocol import BackendName, ChannelOrder
 from corruptions.seeding import derive_seed
+from corruptions.selection import select_cell
 
 LATER_KEYS = ("scale_factor", "flip")  # what Resize and RandomFlip leave in the results
 
@@ -29,9 +31,10 @@ class CommonCorruption(BaseTransform):
         name: str,
         severity: int,
         seed: int = 0,
-        backend: Literal["fast", "reference"] | None = None,
-        protocol: str | None = None,
-        channel_order: Literal["BGR", "RGB"] = "BGR",
+        backend: BackendName | None = None,
+        protocol: str | Mapping[str, Any] | None = None,
+        channel_order: ChannelOrder | None = None,
+        image_order: Literal["BGR", "RGB"] = "BGR",
         image_suffix: str | None = None,
     ) -> None:
         """Read the settings.
@@ -41,23 +44,29 @@ class CommonCorruption(BaseTransform):
             severity: 1 to 5.
             seed: The experiment's seed.
             backend: Implementation of the 19. None: the protocol's, or `fast` without one.
-            protocol: Name of a protocol which has this cell, and whose backend is taken.
-            channel_order: Order of the channels of `img`; the operations see RGB in any case. `LoadImageFromFile` gives BGR.
+            protocol: A protocol which has this cell, and whose backend and channel order are taken: its name, the path of a
+                YAML file, or the mapping of such a file.
+            channel_order: Order of the channels that the operation sees, whatever that of `img` is. None: the protocol's, or
+                RGB without one.
+            image_order: Order of the channels of `img`: BGR, as `LoadImageFromFile` makes it, or RGB.
             image_suffix: How file names of images end after their frame's name, such as `_leftImg8bit.png`: then the
                 pixels are those of a `benchmark` stage. None: the file name less its extension is the name.
 
         Raises:
-            CorruptionError: A name or the severity is not known, or the protocol has no such cell or another backend.
-            SpecError: The channel order is neither BGR nor RGB.
+            CorruptionError: A name or the severity is not known, or the protocol is not as it should be, has no such cell,
+                another backend or channel order, or corrupts after a resize.
+            SpecError: The order of the image is neither BGR nor RGB.
         """
-        if channel_order not in ("BGR", "RGB"):
-            raise SpecError(f"CommonCorruption: channel_order {channel_order!r} is neither 'BGR' nor 'RGB'.")
+        if image_order not in ("BGR", "RGB"):
+            raise SpecError(f"CommonCorruption: image_order {image_order!r} is neither 'BGR' nor 'RGB'.")
+        cell = select_cell(name, severity, protocol, backend, channel_order)
         self.name = name
         self.severity = severity
         self.seed = seed
-        self.backend = choose_backend(name, severity, backend, protocol)
+        self.backend = cell.backend
         self.protocol = protocol
-        self.channel_order = channel_order
+        self.channel_order = cell.channel_order
+        self.image_order = image_order
         self.image_suffix = image_suffix
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
@@ -85,18 +94,25 @@ class CommonCorruption(BaseTransform):
             )
         path = str(results["img_path"])
         seed = derive_seed(self.seed, name_frame(path, self.image_suffix), self.name, self.severity)
-        pixels = self._reverse(results["img"])
-        corrupted = corrupt(pixels, self.name, self.severity, seed, backend=self.backend, origin=path)
+        corrupted = corrupt(
+            self._reverse(results["img"]),
+            self.name,
+            self.severity,
+            seed,
+            backend=self.backend,
+            channel_order=self.channel_order,
+            origin=path,
+        )
         results["img"] = np.ascontiguousarray(self._reverse(corrupted))
         return results
 
     def _reverse(self, image: Any) -> Any:
-        return image[..., ::-1] if self.channel_order == "BGR" and image.ndim == 3 and image.shape[2] == 3 else image
+        return image[..., ::-1] if self.image_order == "BGR" and image.ndim == 3 and image.shape[2] == 3 else image
 
     def __repr__(self) -> str:
         """Show the settings, as mmengine logs pipelines."""
         return (
             f"{type(self).__name__}(name={self.name!r}, severity={self.severity}, seed={self.seed}, "
             f"backend={self.backend!r}, protocol={self.protocol!r}, channel_order={self.channel_order!r}, "
-            f"image_suffix={self.image_suffix!r})"
+            f"image_order={self.image_order!r}, image_suffix={self.image_suffix!r})"
         )

@@ -88,6 +88,8 @@ def run(options: argparse.Namespace) -> int:
             "Which images? segshift corrupt SRC OUT --protocol NAME; SRC stands before --only and --severity, which take all "
             "that follows. What there is: segshift corrupt --list"
         )
+    if options.seed < 0:
+        raise SpecError(f"--seed {options.seed}: a seed is 0 or more, as in a stage.")
     try:
         return _preview(options) if options.preview is not None else _copy(options)
     except CorruptionError as error:

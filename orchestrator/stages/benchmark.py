@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from adapt import runtime
 from adapt.benchmark.feed import Claim, FeedSettings, Source
-from adapt.benchmark.kept import Timing, UnitCounts, count_kept, load_unit
+from adapt.benchmark.kept import Timing, UnitCounts, count_kept, discard_unit, load_unit
 from adapt.benchmark.label_check import measure_agreement
 from adapt.benchmark.run import compute_units
 from adapt.benchmark.unit import CLEAN, GridCell, Unit, list_cells, plan_units
@@ -22,7 +23,7 @@ from experiments.grid import find_grid
 from experiments.schema import BenchmarkStage
 from experiments.task import Task
 from orchestrator.protocol import describe_protocol
-from orchestrator.record import Cell
+from orchestrator.record import Cell, Network
 from orchestrator.stages.counts_file import CountsFile
 from orchestrator.stages.network import load_network
 from orchestrator.stages.stage import StageContext, StageResult
@@ -32,8 +33,11 @@ UNITS = "units"
 
 WAITING_SHARE = 0.1  # ours: a network that waits for less of its time is the slower part
 
-Compute = Callable[[Task, StageContext, Sequence[Unit], Callable[[], None]], None]
-"""Computes every one of some units, in any order, and calls its last argument whenever one is finished."""
+Compute = Callable[[Task, StageContext, Sequence[Unit], Callable[[], None]], Network]
+"""Computes every one of some units, in any order, and calls its last argument while they are finished.
+
+It returns the description of the network that it loaded.
+"""
 
 
 @dataclass(frozen=True)
@@ -56,13 +60,12 @@ class Benchmark:
     classes: tuple[str, ...]
     folder: Path
 
-    def count_done(self) -> int:
-        """Count the units that are finished."""
-        return count_kept(self.folder, self.units)
-
     def list_left(self) -> list[Unit]:
-        """List the units that are not finished, or whose counts are damaged."""
-        return [unit for unit in self.units if load_unit(self.folder, unit) is None]
+        """List the units that are not finished; damaged counts are removed."""
+        left = [unit for unit in self.units if load_unit(self.folder, unit) is None]
+        for unit in left:
+            discard_unit(self.folder, unit)
+        return left
 
     def read(self, unit: Unit) -> UnitCounts:
         """Return the counts of a finished unit."""
@@ -72,27 +75,28 @@ class Benchmark:
         return counts
 
 
-def compute_here(task: Task, context: StageContext, units: Sequence[Unit], on_done: Callable[[], None]) -> None:
+def compute_here(task: Task, context: StageContext, units: Sequence[Unit], on_done: Callable[[], None]) -> Network:
     """Compute units one after the other beside one network, in this process."""
-    compute_claimed(task, context, iter(units), on_done)
+    left = iter(units)
+    return compute_claimed(task, context, lambda: next(left, None), on_done)
 
 
-def compute_claimed(
-    task: Task, context: StageContext, units: Iterator[Unit] | Claim, on_done: Callable[[], None]
-) -> None:
+def compute_claimed(task: Task, context: StageContext, claim: Claim, on_done: Callable[[], None]) -> Network:
     """Load the network and compute units until none is left.
 
     Args:
         task: the benchmark.
         context: where it finds what it needs.
-        units: the units, or a function that gives the next one.
+        claim: gives the next unit.
         on_done: called when one is finished.
+
+    Returns:
+        The description of the network.
     """
-    claim: Claim = units if callable(units) else lambda: next(units, None)
     benchmark = plan_benchmark(task, context)
     workers = count_workers(benchmark.settings, context)
     device = runtime.configure(max(1, context.threads - workers), 0, context.gpus)
-    model, classes, _ = load_network(task, context, device)
+    model, classes, network = load_network(task, context, device)
     compute_units(
         model,
         len(classes),
@@ -103,6 +107,7 @@ def compute_claimed(
         calibration=benchmark.settings.calibration,
         on_unit=lambda unit: on_done(),
     )
+    return network
 
 
 def run(task: Task, context: StageContext, compute: Compute = compute_here) -> StageResult:
@@ -117,22 +122,25 @@ def run(task: Task, context: StageContext, compute: Compute = compute_here) -> S
         The result. The counts of each frame are a file in the task's folder.
     """
     benchmark = plan_benchmark(task, context)
-    settings, protocol = benchmark.settings, find_grid(benchmark.settings)
+    settings = benchmark.settings
 
     def report() -> None:
-        done = benchmark.count_done()
+        done = count_kept(benchmark.folder, benchmark.units)
         context.on_step(done, {"progress": done / len(benchmark.units)})
 
     left = benchmark.list_left()
     report()
     if left:
-        compute(task, context, left, report)
+        network = compute(task, context, left, report)
+    else:
+        _, _, network = load_network(task, context, runtime.configure(context.threads, 0, 0))
+    started = time.perf_counter()
     agreement = measure_agreement(
-        benchmark.feed.sources[settings.dataset], protocol.cells, protocol.backend, settings.seed, settings.label_check
+        benchmark.feed.sources[settings.dataset], benchmark.feed.protocol, settings.seed, settings.label_check
     )
+    checking_s = time.perf_counter() - started
     with CountsFile(context.folder) as file:
         cells = tuple(_pool(benchmark, cell, file) for cell in benchmark.cells)
-    _, _, network = load_network(task, context, runtime.configure(context.threads, 0, 0))
     timing = sum((benchmark.read(unit).timing for unit in benchmark.units), Timing())
     images = sum(cell.frames for cell in cells)
     busy = timing.network + timing.waiting
@@ -147,6 +155,7 @@ def run(task: Task, context: StageContext, compute: Compute = compute_here) -> S
             "waiting_seconds": timing.waiting,
             "decoding_seconds": timing.decoding,
             "corrupting_seconds": timing.corrupting,
+            **({"label_check_seconds": checking_s} if agreement else {}),
             **agreement,
         },
         notes=(name_bottleneck(timing, count_workers(settings, context)),),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import pickle
+from pathlib import Path
 from typing import Any
 
 import albumentations
@@ -42,6 +44,24 @@ def test_protocol_gives_the_backend_and_is_kept_to() -> None:
         CommonCorruption("frost", 2, backend="reference", protocol="quick")
 
 
+def test_a_protocol_of_ones_own_gives_backend_and_order_of_channels(tmp_path: Path) -> None:
+    mine = {"name": "mine", "cells": {"frost": 2}, "backend": "reference", "channel_order": "BGR"}
+    (tmp_path / "mine.yaml").write_text(json.dumps(mine))
+    seed = derive_seed(0, "a", "frost", 2)
+    expected = corrupt(IMAGE, "frost", 2, seed, backend="reference", channel_order="BGR")
+    for options in (
+        {"protocol": mine},
+        {"protocol": str(tmp_path / "mine.yaml")},
+        {"backend": "reference", "channel_order": "BGR"},
+    ):
+        transform = CommonCorruption("frost", 2, **options)  # type: ignore[arg-type]
+        read = albumentations.from_dict(json.loads(json.dumps(albumentations.to_dict(transform))))
+        for each in (transform, read):
+            np.testing.assert_array_equal(each(image=IMAGE, image_id="a")["image"], expected)
+    with pytest.raises(CorruptionError, match="'mine' corrupts images at the size that a network sees"):
+        CommonCorruption("frost", 2, protocol=mine | {"insertion_point": "after_resize"})
+
+
 def test_pipelines_are_written_read_pickled_and_replayed() -> None:
     pipeline = albumentations.Compose([CommonCorruption("spatter", 4, seed=5, backend="fast")], seed=3)
     expected = pipeline(image=IMAGE, image_id="a")["image"]
@@ -66,6 +86,8 @@ def test_what_is_refused() -> None:
         CommonCorruption("fog", 6)
     with pytest.raises(ValueError, match="backend"):
         CommonCorruption("fog", 3, backend="slow")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="channel_order"):
+        CommonCorruption("fog", 3, channel_order="GBR")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="image_id"):
         albumentations.Compose([CommonCorruption("fog", 3)])(image=IMAGE)
     with pytest.raises(CorruptionError, match="frame_1 has dtype float32"):

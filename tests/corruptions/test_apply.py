@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import imagecorruptions
 import numpy as np
@@ -17,7 +18,7 @@ import pytest
 from numpy.typing import NDArray
 
 import corruptions.apply
-from corruptions import CORRUPTIONS, SEVERITIES, CorruptionError, corrupt, derive_seed
+from corruptions import CORRUPTIONS, SEVERITIES, WEATHER, CorruptionError, corrupt, derive_seed
 from corruptions.apply import BACKENDS, Backend
 from corruptions.protocol import protocol
 
@@ -189,6 +190,25 @@ def test_bgr_turns_the_channels_round_before_and_after(name: str) -> None:
     assert np.array_equal(corrupt(image, name, 4, seed=0), bgr) == (name == "pixelate")
 
 
+# What BGR changes, as `Protocol.channel_order` and docs/corruptions.md say it: much, by 1 grey level here and there.
+MUCH = {
+    *("gaussian_noise", "shot_noise", "impulse_noise", "speckle_noise", "snow", "frost", "jpeg_compression", "spatter"),
+    *("weather_snow", "weather_sun_flare", "weather_night"),
+}
+BY_ONE = {"brightness", "saturate"}
+
+
+@pytest.mark.parametrize("name", [*CORRUPTIONS, *WEATHER])
+def test_what_the_order_of_channels_changes_is_what_is_said(name: str) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (64, 80, 3), dtype=np.uint8)
+    found = 0
+    for image in (noise, scene(64, 80)):
+        for severity in SEVERITIES:
+            rgb, bgr = (corrupt(image, name, severity, 3, channel_order=order) for order in ("RGB", "BGR"))
+            found = max(found, int(np.abs(rgb.astype(int) - bgr).max()))
+    assert found > 1 if name in MUCH else found == (name in BY_ONE)
+
+
 def test_views_that_are_not_contiguous_are_read_right() -> None:
     image = scene(40, 64)
     view = image[:, ::-1]
@@ -206,11 +226,28 @@ def test_views_that_are_not_contiguous_are_read_right() -> None:
         (("fog", 6, 0), "severity 6"),
         (("fog", 1, -1), "seed -1 of fog"),
         (("fog", 1, 2**32), "seed 4294967296 of fog"),
+        (("fog", True, 0), r"severity True of fog is none of \(1, 2, 3, 4, 5\)"),
+        (("fog", 1.0, 0), "severity 1.0 of fog"),
+        (("fog", "1", 0), "severity '1' of fog"),
+        (("fog", [1], 0), r"severity \[1\] of fog"),
+        (("fog", 1, 1.5), r"seed 1.5 of fog is no whole number in \[0, 2\*\*32\)"),
+        (("fog", 1, "1"), "seed '1' of fog"),
+        (("fog", 1, True), "seed True of fog"),
+        (("fog", 1, None), "seed None of fog"),
+        ((["fog"], 1, 0), "unknown corruption"),
+        ((7, 1, 0), "unknown corruption '7'"),
     ],
 )
-def test_other_arguments_are_refused(arguments: tuple[str, int, int], message: str) -> None:
+def test_other_arguments_are_refused(arguments: tuple[Any, Any, Any], message: str) -> None:
     with pytest.raises(CorruptionError, match=message):
         corrupt(scene(32, 32), *arguments)
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    for backend in ("fast", "reference"):
+        expected = corrupt(scene(32, 32), "fog", 2, 7, backend=backend)
+        found = corrupt(scene(32, 32), "fog", np.int64(2), np.uint32(7), backend=backend)  # type: ignore[arg-type]
+        np.testing.assert_array_equal(found, expected)
 
 
 def test_unknown_backend_is_refused() -> None:
@@ -221,6 +258,8 @@ def test_unknown_backend_is_refused() -> None:
         match=r"unknown corruption backend 'refrence': did you mean 'reference'\? known are fast, reference",
     ):
         corrupt(scene(32, 32), "fog", 1, seed=0, backend="refrence")
+    with pytest.raises(CorruptionError, match="unknown corruption backend '3'"):
+        corrupt(scene(32, 32), "fog", 1, seed=0, backend=3)  # type: ignore[arg-type]
 
 
 def test_doctests() -> None:

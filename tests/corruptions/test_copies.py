@@ -60,14 +60,8 @@ def stop_at(count: int):  # type: ignore[no-untyped-def]
 
 
 def test_copies_are_the_corrupted_images_and_the_manifest_says_how(source: Path, whole: dict[str, bytes]) -> None:
-    assert set(whole) == {
-        NAME,
-        *(
-            f"{cell}/{name}.png"
-            for cell in ("gaussian_noise/1", "contrast/3", "contrast/5")
-            for name in ("a", "city/b", "city/c", "d")
-        ),
-    }
+    cells, names = ("gaussian_noise/1", "contrast/3", "contrast/5"), ("a", "city/b", "city/c", "d")
+    assert set(whole) == {NAME, *(f"{cell}/{name}.png" for cell in cells for name in names)}
     manifest = json.loads(whole[NAME])
     images = manifest.pop("images")
     assert manifest == {
@@ -305,7 +299,7 @@ def test_a_disk_that_is_full_ends_the_command_and_what_is_done_is_kept(
         (PROTOCOL, 8, ImageIds(), "seed was 7, and is 8 now"),
         (Protocol("other", PROTOCOL.cells, "fast"), 7, ImageIds(), 'protocol was "mine", and is "other" now'),
         (PROTOCOL.with_backend("reference"), 7, ImageIds(), r'backends was \["fast"\], and is \["reference"\] now'),
-        (Protocol("mine", PROTOCOL.cells[:2], "fast"), 7, ImageIds(), "cells was"),
+        (Protocol("mine", PROTOCOL.cells[:2], "fast"), 7, ImageIds(), "its cells are others now"),
         (PROTOCOL, 7, ImageIds("path"), 'image_ids was {"kind": "name", .*}, and is {"kind": "path", .*} now'),
         (PROTOCOL, 7, ImageIds("name", ".png"), "image_ids was .*, and is .* now"),
     ],

@@ -90,6 +90,23 @@ def test_copies_made_otherwise_are_refused(tmp_path: Path, is_finished: bool) ->
         Manifest(tmp_path, IDENTITY | {"seed": 1})
 
 
+def test_what_differs_is_told_without_a_grid_and_without_what_follows(tmp_path: Path) -> None:
+    one = IDENTITY | {"backends": ["fast"], "version": "ours 1"}
+    Manifest(tmp_path, one).close()
+    for other, told in (
+        ({"cells": {"fog": [3]}}, "its cells are others now"),
+        ({"protocol": "mine", "cells": {"fog": [3]}}, 'protocol was "quick", and is "mine" now'),
+        ({"version": "ours 2"}, 'version was "ours 1", and is "ours 2" now'),
+        (
+            {"backends": ["a"], "version": "x", "seed": 1},
+            'seed was 0, and is 1 now; backends was ["fast"], and is ["a"] now',
+        ),
+    ):
+        with pytest.raises(CorruptionError) as caught:
+            Manifest(tmp_path, one | other)
+        assert f" made otherwise ({told}): give another folder" in str(caught.value)
+
+
 @pytest.mark.parametrize("content", ["", "[]", '{"images": []}', "{\n" + ' "images": [\n', '{"noise": 1}\n'])
 def test_another_manifest_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / NAME).write_text(content)

@@ -14,7 +14,16 @@ import corruptions.protocol_file
 from corruptions import PROTOCOLS, CorruptionError
 from corruptions.apply import corrupt
 from corruptions.protocol import CHOICES, Protocol
-from corruptions.protocol_file import ProtocolError, describe, find_protocol, parse_protocol, read_protocol
+from corruptions.protocol_file import (
+    ProtocolError,
+    describe,
+    find_protocol,
+    is_protocol_file,
+    parse_protocol,
+    read_protocol,
+)
+
+COMMON = dict.fromkeys(name for name, _ in PROTOCOLS["semsegbench"].cells)
 
 
 def write(folder: Path, text: str) -> Path:
@@ -29,6 +38,26 @@ def test_a_file_is_read_in_its_order(tmp_path: Path) -> None:
     assert read_protocol(path) == wanted
     assert find_protocol(str(path)) == wanted
     assert all(type(severity) is int for _, severity in read_protocol(path).cells)
+
+
+@pytest.mark.parametrize(
+    ("text", "is_one"),
+    [
+        ("a.yaml", True),
+        ("own/b.YML", True),
+        ("/x y/c.Yaml", True),
+        ("quick", False),
+        ("yaml", False),
+        ("a.json", False),
+    ],
+)
+def test_files_are_told_by_their_end(text: str, is_one: bool) -> None:
+    assert is_protocol_file(text) == is_one
+
+
+def test_a_file_whose_end_is_in_capitals_is_read(tmp_path: Path) -> None:
+    path = write(tmp_path, "name: a\ncells: {fog: 1}\n").rename(tmp_path / "MINE.YAML")
+    assert find_protocol(str(path)).name == "a"
 
 
 def test_fast_is_the_default(tmp_path: Path) -> None:
@@ -54,6 +83,10 @@ def test_unknown_names_suggest_the_closest(text: str) -> None:
         ("cells: {fog: 1}\n", "the key 'name' is missing"),
         ("name: 3\ncells: {fog: 1}\n", ":1: name is text, not 3"),
         ("name: quick\ncells: {fog: 1}\n", ":1: name 'quick' is that of a built-in protocol with other cells"),
+        (
+            "name: semsegbench\nchannel_order: BGR\ncells:\n" + "".join(f"  {n}: 3\n" for n in COMMON),
+            ":1: name 'semsegbench' is that of a built-in protocol, whose channel_order is RGB, not BGR, .*choose another name",
+        ),
         (
             "name: a\nbackend: quick\ncells: {fog: 1}\n",
             ":2: backend: unknown corruption backend 'quick': .*known are fast",
@@ -112,6 +145,18 @@ def test_how_a_protocol_is_applied_is_described_where_it_is_not_the_default() ->
     }  # fmt: skip
     assert parse_protocol(describe(own)) == own
     assert parse_protocol({"name": "p", "cells": {"fog": 1}}) == Protocol("p", (("fog", 1),))
+
+
+@pytest.mark.parametrize("name", list(PROTOCOLS))
+def test_the_name_of_a_built_in_protocol_is_for_nothing_else(name: str) -> None:
+    row = PROTOCOLS[name]
+    same = describe(row) | {"channel_order": "RGB", "insertion_point": "before_resize", "backend": "reference"}
+    assert parse_protocol(same) == row.with_backend("reference")
+    for key, other in (("channel_order", "BGR"), ("insertion_point", "after_resize")):
+        with pytest.raises(ProtocolError, match=f"whose {key} is .*, not {other}, .*: choose another name$") as caught:
+            parse_protocol(describe(row) | {key: other})
+        assert caught.value.keys == ("name",)
+        assert getattr(parse_protocol(describe(row) | {"name": "own", key: other}), key) == other
 
 
 def test_cells_come_together_corruption_by_corruption() -> None:

@@ -73,6 +73,8 @@ def test_the_key_of_a_task_follows_the_content_of_the_file(expand_text: Expand, 
         ("protocol: {name: mine} #!", "cells"),
         ("protocol: {name: mine, cell: {fog: 1}, cells: {fog: 1}} #!", "cell"),
         ("protocol: nowhere.yaml #!", "nowhere.yaml"),
+        ("protocol: 3 #!", "the name of a protocol, the path of a YAML file, or a mapping"),
+        ("protocol: [fog] #!", "the name of a protocol, the path of a YAML file, or a mapping"),
     ],
 )
 def test_what_is_no_protocol_is_refused_with_file_and_key(refuse: Refuse, protocol: str, message: str):

@@ -189,11 +189,19 @@ def test_how_a_benchmark_is_computed_is_not_part_of_its_key(expand_text: Expand,
     assert keys(after, "grid") == keys(expand_text(FULL), "grid")
 
 
+def test_a_backend_that_draws_nothing_is_not_part_of_a_key(expand_text: Expand) -> None:
+    one = expand_text(edit(FULL, ("protocol: quick", "protocol: weather")))
+    other = expand_text(edit(FULL, ("protocol: quick", "protocol: weather\n    backend: reference")))
+    assert keys(one, "grid") == keys(other, "grid")
+
+
 def test_a_protocol_written_out_is_known_by_its_content(expand_text: Expand) -> None:
     one = expand_text(edit(FULL, ("protocol: quick", "protocol: {name: mine, cells: {fog: 3, snow: [1, 2]}}")))
     same = expand_text(
         edit(FULL, ("protocol: quick", "protocol: {backend: fast, cells: {fog: [3], snow: [1, 2]}, name: mine}"))
     )
+    turned = expand_text(edit(FULL, ("protocol: quick", "protocol: {name: mine, cells: {snow: [2, 1], fog: 3}}")))
+    assert keys(one, "grid") == keys(turned, "grid")
     other = expand_text(edit(FULL, ("protocol: quick", "protocol: {name: mine, cells: {fog: 3, snow: [1, 3]}}")))
     assert keys(one, "grid") == keys(same, "grid") != keys(other, "grid")
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy
 import pytest
 
+from corruptions.protocol import DISTRIBUTIONS
 from orchestrator import environment
 
 
@@ -18,6 +19,12 @@ def test_it_names_versions_and_hardware_as_json() -> None:
     assert "mmcv" not in found["packages"] or found["packages"]["mmcv"]
     assert found["cpu_count"] >= 1
     assert found["memory_bytes"] > 2**20
+
+
+def test_all_that_decides_the_pixels_of_a_corruption_is_recorded() -> None:
+    deciding = {name for names in DISTRIBUTIONS.values() for name in names}
+    assert deciding <= set(environment.RECORDED_PACKAGES)
+    assert deciding <= environment.describe_environment()["packages"].keys()
 
 
 def test_the_commit_and_whether_it_was_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

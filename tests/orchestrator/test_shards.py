@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,13 @@ def _cluster() -> Iterator[None]:
     cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
 
 
+def with_shards(plan: Plan, shards: int) -> Plan:
+    """Return the plan with another number of shards, which is the same task."""
+    (task,) = plan.graph.tasks.values()
+    other = replace(task, settings=task.settings.model_copy(update={"shards": shards}))
+    return replace(plan, graph=replace(plan.graph, tasks={task.key: other}, nodes=(other,)))
+
+
 def sweep(plan: Plan, store: Store) -> Record:
     state = driver.run_sweep(plan, survey(plan.graph, store), store, None, lambda state: None)
     assert not state.messages
@@ -115,17 +123,51 @@ def test_shards_make_the_record_of_one_process(plan: Plan, tmp_path: Path) -> No
     assert record.cells == expected.cells
     assert (record.network, record.protocol) == (expected.network, expected.protocol)
     assert record.files["counts.npz"].size_bytes > 0
+    assert record.environment["pid"] not in (expected.environment["pid"], os.getpid())
+    assert record.peak_memory_bytes
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("count", [2, 5])  # as many as there is room for, and more
 @pytest.mark.usefixtures("_cluster")
-def test_a_shard_that_dies_is_replaced(plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_shard_that_dies_is_replaced_and_damaged_counts_are_made_anew(
+    plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
     store = Store(tmp_path / "store")
     store.check_writable()
+    plan = with_shards(plan, count)
+    (task,) = plan.graph.tasks.values()
+    units = store.scratch(task.key) / "units"
+    units.mkdir(parents=True)
+    (units / "clean-0-32.npz").write_bytes(b"damaged")
     monkeypatch.setattr(driver, "run_on_worker", run_with_a_shard_that_dies)
     record = sweep(plan, store)
     assert record.failure is None
     assert [cell.frames for cell in record.cells] == [40, 2, 40, 40, 40]
+
+
+def kill_the_queue(assignment: Any, store: Store, tracker: Any) -> tuple[str, float, str | None]:
+    """Run the real worker function; the first queue dies at its third claim."""
+    real, died = shards._Queue, store.scratch(assignment.task.key) / "queue-died"
+
+    class Frail(real):
+        def claim(self) -> Any:
+            if len(self.units) == 5 and not died.exists():
+                died.touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+            return super().claim()
+
+    shards._Queue = Frail  # type: ignore[misc]
+    return _run_on_worker(assignment, store, tracker)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("_cluster")
+def test_a_queue_that_is_lost_is_replaced(plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(tmp_path / "store")
+    store.check_writable()
+    monkeypatch.setattr(driver, "run_on_worker", kill_the_queue)
+    assert [cell.frames for cell in sweep(plan, store).cells] == [40, 2, 40, 40, 40]
 
 
 @pytest.mark.slow

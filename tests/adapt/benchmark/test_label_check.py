@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import cv2
 import numpy as np
 import pytest
 
 from adapt.benchmark.feed import Source
 from adapt.benchmark.label_check import measure_agreement, move_label
 from adapt.data.reading import read_label
+from adapt.data.resize import resize_label
+from corruptions.apply import corrupt
 from corruptions.catalog import CORRUPTIONS
+from corruptions.protocol import Protocol
 from corruptions.seeding import derive_seed
+
+GLASS = Protocol("own", (("glass_blur", 3),))
 
 
 def test_moving_pixels_are_measured_and_the_rest_left_out(source: Source):
     grid = [("fog", 3), ("glass_blur", 1), ("zoom_blur", 5), ("elastic_transform", 2), ("zoom_blur", 1)]
-    found = measure_agreement(source, grid, "fast", seed=0, limit=2)
+    found = measure_agreement(source, Protocol("own", tuple(grid)), seed=0, limit=2)
     assert list(found) == [
         "label_agreement/glass_blur/1",
         "label_agreement/zoom_blur/5",
@@ -27,7 +35,7 @@ def test_moving_pixels_are_measured_and_the_rest_left_out(source: Source):
 
 
 def test_agreement_is_pooled_over_labelled_pixels(source: Source):
-    found = measure_agreement(source, [("glass_blur", 3)], "fast", seed=7, limit=3)
+    found = measure_agreement(source, GLASS, seed=7, limit=3)
     kept = labelled = 0
     for frame in source.frames[:3]:
         label = read_label(frame, source.settings)
@@ -59,5 +67,33 @@ def test_two_halves_move_by_as_much_as_the_zoom():
     assert 182 <= border <= 187
 
 
-def test_without_frames_there_is_no_share(source: Source):
-    assert measure_agreement(source, [("glass_blur", 1)], "fast", 0, 0) == {"label_agreement/glass_blur/1": None}
+def test_classes_that_share_a_pass_do_not_mix(source: Source):
+    """Against one pass a class, in which all three channels show the same."""
+    label = read_label(source.frames[0], source.settings)
+    best = np.full(label.shape, -1)
+    expected = label.copy()
+    for class_id in np.unique(label):
+        painted = np.repeat(((label == class_id) * 255).astype(np.uint8)[..., None], 3, axis=2)
+        brightness = corrupt(painted, "elastic_transform", 4, 1)[..., 1].astype(int)
+        expected = np.where((brightness > best) | ((brightness == best) & (label == class_id)), class_id, expected)
+        best = np.maximum(best, brightness)
+    assert np.array_equal(move_label(label, "elastic_transform", 4, 1, "fast"), expected)
+
+
+def test_labels_are_resized_first_where_images_are(source: Source):
+    late = measure_agreement(source, replace(GLASS, insertion_point="after_resize"), seed=7, limit=1)
+    label = resize_label(read_label(source.frames[0], source.settings), source.settings.resize)
+    moved = move_label(label, "glass_blur", 3, derive_seed(7, "f0", "glass_blur", 3), "fast")
+    assert label.shape != read_label(source.frames[0], source.settings).shape
+    assert late == {"label_agreement/glass_blur/3": ((moved == label) & (label != 255)).sum() / (label != 255).sum()}
+
+
+def test_without_frames_nothing_is_measured(source: Source):
+    assert measure_agreement(source, GLASS, 0, 0) == {}
+
+
+def test_without_labelled_pixels_there_is_no_share(source: Source):
+    label = source.frames[0].label
+    assert label is not None
+    cv2.imwrite(str(label), np.full((40, 56), 11, np.uint8))  # CamVid's void
+    assert measure_agreement(source, GLASS, 0, 1) == {"label_agreement/glass_blur/3": None}

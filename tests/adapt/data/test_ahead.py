@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterator
 
 import cv2
@@ -9,7 +11,7 @@ import pytest
 import torch
 from torch.utils.data import Dataset
 
-from adapt.data.ahead import prepare_ahead
+from adapt.data.ahead import naming_lost_processes, prepare_ahead
 from adapt.errors import TaskError
 
 
@@ -54,3 +56,24 @@ def test_random_state_and_opencv_s_threads_stay(workers: int) -> None:
     next(prepare_ahead(Squares(), workers))
     assert torch.equal(torch.random.get_rng_state(), state)
     assert cv2.getNumThreads() == threads
+
+
+class Killed(Dataset):
+    def __len__(self) -> int:
+        return 3
+
+    def __getitem__(self, place):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_process_that_is_killed_is_named_with_a_remedy() -> None:
+    with (
+        pytest.raises(TaskError, match=r"was killed, as when memory runs out.*Lower `workers`"),
+        naming_lost_processes(),
+    ):
+        list(prepare_ahead(Killed(), 1))
+
+
+def test_other_errors_are_left_as_they_are() -> None:
+    with pytest.raises(RuntimeError, match="of another kind"), naming_lost_processes():
+        raise RuntimeError("of another kind")

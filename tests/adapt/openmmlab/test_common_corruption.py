@@ -59,12 +59,29 @@ def test_packed_image_is_the_benchmark_s(
 
 def test_order_of_channels_is_said_not_guessed(files: dict[str, Any]) -> None:
     expected = corrupt(IMAGE, "frost", 2, derive_seed(0, "city_1_leftImg8bit", "frost", 2))
-    rgb = run(files | {"img": IMAGE.copy()}, FROST | {"channel_order": "RGB"})["img"]
+    rgb = run(files | {"img": IMAGE.copy()}, FROST | {"image_order": "RGB"})["img"]
     np.testing.assert_array_equal(rgb, expected)
     taken_for_bgr = run(files | {"img": IMAGE.copy()}, FROST)["img"]
     assert not np.array_equal(taken_for_bgr, expected)
-    with pytest.raises(SpecError, match="channel_order 'GBR'"):
-        run(files, FROST | {"channel_order": "GBR"})
+    with pytest.raises(SpecError, match="image_order 'GBR' is neither"):
+        run(files, FROST | {"image_order": "GBR"})
+
+
+@pytest.mark.parametrize("image_order", ["BGR", "RGB"])
+def test_the_operation_sees_the_order_that_the_protocol_says(
+    files: dict[str, Any], tmp_path: Path, image_order: str
+) -> None:
+    (tmp_path / "mine.yaml").write_text("name: mine\ncells: {frost: 2}\nbackend: reference\nchannel_order: BGR\n")
+    image = IMAGE if image_order == "RGB" else np.ascontiguousarray(IMAGE[..., ::-1])
+    seed = derive_seed(0, "city_1_leftImg8bit", "frost", 2)
+    expected = corrupt(IMAGE, "frost", 2, seed, backend="reference", channel_order="BGR")
+    for options in (
+        {"channel_order": "BGR", "backend": "reference"},
+        {"protocol": str(tmp_path / "mine.yaml")},
+        {"protocol": {"name": "mine", "cells": {"frost": [1, 2]}, "backend": "reference", "channel_order": "BGR"}},
+    ):
+        found = run(files | {"img": image.copy()}, FROST | options | {"image_order": image_order})["img"]
+        np.testing.assert_array_equal(found if image_order == "RGB" else found[..., ::-1], expected)
 
 
 def test_pixels_do_not_depend_on_the_folder_and_differ_between_images(files: dict[str, Any], tmp_path: Path) -> None:
@@ -90,6 +107,11 @@ def test_what_is_refused(files: dict[str, Any]) -> None:
         run(files, LOAD, FROST | {"name": "forst"})
     with pytest.raises(CorruptionError, match="protocol 'quick' has no severity 3 of frost"):
         run(files, LOAD, FROST | {"severity": 3, "protocol": "quick"})
+    mine = {"name": "mine", "cells": {"frost": 2}, "channel_order": "BGR"}
+    with pytest.raises(CorruptionError, match="has the channel_order 'BGR', not 'RGB'"):
+        run(files, LOAD, FROST | {"channel_order": "RGB", "protocol": mine})
+    with pytest.raises(CorruptionError, match="'mine' corrupts images at the size that a network sees"):
+        run(files, LOAD, FROST | {"protocol": mine | {"insertion_point": "after_resize"}})
     with pytest.raises(SpecError, match="directly behind `LoadImageFromFile`"):
         run(files, FROST)
     for step in ({"type": "Resize", "scale": (64, 40)}, {"type": "RandomFlip", "prob": 1.0}):
@@ -103,6 +125,7 @@ def test_settings_are_logged() -> None:
     with DefaultScope.overwrite_default_scope("mmseg"):
         pipeline = Compose([FROST | {"protocol": "quick", "seed": 4}])
     expected = (
-        "CommonCorruption(name='frost', severity=2, seed=4, backend='fast', protocol='quick', channel_order='BGR'"
+        "CommonCorruption(name='frost', severity=2, seed=4, backend='fast', protocol='quick', channel_order='RGB', "
+        "image_order='BGR'"
     )
     assert expected in repr(pipeline)

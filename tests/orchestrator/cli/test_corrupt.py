@@ -84,7 +84,7 @@ def test_the_reference_may_be_chosen(corrupt, tmp_path: Path) -> None:
     assert json.loads((tmp_path / "out" / "manifest.json").read_text())["backends"] == ["reference"]
     other = corrupt("--protocol", "quick", "--only", "contrast")
     assert other.code == 2
-    assert 'backends was ["reference"], and is ["fast"] now' in other.err
+    assert '(backends was ["reference"], and is ["fast"] now):' in other.err
 
 
 def test_copies_are_what_a_benchmark_sees_of_the_frames(segshift, tmp_path: Path) -> None:
@@ -150,6 +150,7 @@ def test_other_files_than_the_data_set_s_images_are_left_out(corrupt, source: Pa
         (("--protocol", "quick", "--image-suffix", "_rgb"), "image suffix '_rgb' has no extension"),
         (("--protocol", "quick", "--image-suffix", "_x.png"), "none of 2 images ends in '_x.png'"),
         (("--protocol", "quick", "--workers", "0"), "at least one process"),
+        (("--protocol", "quick", "--seed", "-5"), "--seed -5: a seed is 0 or more"),
         (("--protocol", "quick", "more"), "unrecognized arguments: more"),
     ],
 )
@@ -192,7 +193,7 @@ def test_images_that_cannot_be_used_are_listed_and_the_rest_is_done(
     listed = dict(line.strip().split(": ", 1) for line in outcome.out.splitlines() if line.startswith("  "))
     for name, reason in {
         "aa_broken.png": "it is cut short: copy or download it again",
-        "clear.png": "it is RGBA and not opaque",
+        "clear.png": "it is RGBA and not opaque (alpha from 0 to 255): lay it on a background first",
         "deep.png": "it has dtype uint16",
         "empty.png": "it is empty",
         "float.tiff": "it has dtype float32",
@@ -201,6 +202,8 @@ def test_images_that_cannot_be_used_are_listed_and_the_rest_is_done(
     }.items():
         assert listed.pop(name).startswith(reason)
     assert not listed
+    assert "numpy" not in outcome.out
+    assert "image[" not in outcome.out
     assert json.loads((tmp_path / "out" / "manifest.json").read_text())["status"] == "incomplete"
 
 
@@ -209,7 +212,7 @@ def test_a_folder_of_another_protocol_is_refused(corrupt, tmp_path: Path) -> Non
     before = read(tmp_path / "out")
     outcome = corrupt("--protocol", "semsegbench", "--only", "contrast")
     assert outcome.code == 2
-    assert 'protocol was "quick", and is "semsegbench" now' in outcome.err
+    assert '(protocol was "quick", and is "semsegbench" now):' in outcome.err
     assert "give another folder, or remove that one." in outcome.err
     assert read(tmp_path / "out") == before
 
@@ -276,6 +279,7 @@ def test_a_preview_with_mistakes_is_refused(segshift, source: Path, tmp_path: Pa
         ((image, "--preview", image), "is the image itself"),
         ((image, "--preview", tmp_path / "p.png", "--only", "fgo"), "did you mean 'fog'?"),
         ((image, "--preview", tmp_path / "p.png", "--severity", "6"), "severity 6 does not exist"),
+        ((image, "--preview", tmp_path / "p.png", "--seed", "-1"), "--seed -1: a seed is 0 or more"),
     ):
         outcome = segshift("corrupt", *arguments)
         assert outcome.code == 2

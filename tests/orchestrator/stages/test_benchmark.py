@@ -50,7 +50,7 @@ def test_the_record_holds_clean_real_shifts_and_each_corruption(finished: Run) -
         assert np.sum(cell.calibration or (), axis=1)[0] == confusion.sum() > 0
     assert set(record.metrics) == {
         "frames_per_second", "network_seconds", "waiting_seconds", "decoding_seconds", "corrupting_seconds",
-        "label_agreement/glass_blur/2",
+        "label_check_seconds", "label_agreement/glass_blur/2",
     }  # fmt: skip
     assert record.notes[0].startswith("Bottleneck: ")
 
