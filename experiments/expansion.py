@@ -15,6 +15,7 @@ from experiments.grid import write_out
 from experiments.identity import identify
 from experiments.load import LoadedExperiment
 from experiments.matrix import Point, fill_in, list_points, list_used_axes
+from experiments.reference_row import check_reference
 from experiments.references import Nodes
 from experiments.schema import (
     INPUT_OUTPUTS,
@@ -86,7 +87,7 @@ class Expansion:
                 raise unknown("axis (no stage uses it)", axis, used, self._loaded.document.origin(("matrix", axis)))
 
     def expand_leaderboard(self, stage: str) -> LeaderboardStage:
-        """Validate a leaderboard, which is no task.
+        """Validate a leaderboard, which is no task; all stages that have tasks are expanded.
 
         Raises:
             SpecError: if it names what does not exist.
@@ -103,9 +104,12 @@ class Expansion:
             if name not in trained:
                 raise unknown("training stage", name, trained, self._loaded.locate(stage, "gap", role))
         compared = [name for name in settings.needs if self._raw[name]["kind"] == "benchmark"]
-        if settings.reference is not None and settings.reference not in compared:
-            where = self._loaded.locate(stage, "reference")
-            raise unknown("benchmark stage among `needs`", settings.reference, compared, where)
+        if settings.reference is not None:
+            if settings.reference.stage not in compared:
+                key = ("reference", "stage") if isinstance(self._raw[stage]["reference"], dict) else ("reference",)
+                where = self._loaded.locate(stage, *key)
+                raise unknown("benchmark stage among `needs`", settings.reference.stage, compared, where)
+            check_reference(self._loaded, stage, settings.reference, dict(self.nodes.items()))
         return settings
 
     def expand_stage(self, stage: str) -> None:

@@ -63,12 +63,11 @@ def expand(loaded: LoadedExperiment, facts: Facts) -> Graph:
         SpecError: a stage is not understood, refers to what does not exist, or the references form a cycle.
     """
     expansion = Expansion(loaded, facts)
-    leaderboards: dict[str, LeaderboardStage] = {}
+    boards = [stage for stage, data in loaded.settings.stages.items() if data["kind"] == "leaderboard"]
     for stage in order_stages(loaded):
-        if loaded.settings.stages[stage]["kind"] == "leaderboard":
-            leaderboards[stage] = expansion.expand_leaderboard(stage)
-        else:
+        if stage not in boards:
             expansion.expand_stage(stage)
+    leaderboards = {stage: expansion.expand_leaderboard(stage) for stage in boards}
     names = (name for stage in loaded.settings.stages for name in (name_search(stage), stage))
     named = {stage: name_apart(tasks) for stage, tasks in expansion.nodes.items()}
     nodes = tuple(task for name in names for task in named.get(name, ()))

@@ -233,7 +233,8 @@ class BenchmarkStage(_ScoredStage):
 
     Attributes:
         dataset: what is corrupted; scored clean as well.
-        protocol: its name, the path of a YAML file, or `name`, `cells` and `backend` as such a file has them.
+        protocol: its name, the path of a YAML file, or `name`, `cells`, `backend`, `channel_order` and `insertion_point` as
+            such a file has them.
         backend: of the corruptions; None is the protocol's.
         shifts: data sets of the same classes that show real shifts (fog, night, another city); scored as they are.
         seed: of what the corruptions draw.
@@ -284,19 +285,41 @@ class GapSettings(Settings):
     oracle: str
 
 
+class ReferenceSettings(Settings):
+    """The row of a leaderboard that others are compared with; a text stands for the stage alone.
+
+    Attributes:
+        stage: the benchmark stage that scored it.
+        at: where its tasks stand, axis -> value, if the stage has several rows in a table. A value that is a mapping or a
+            `${STAGE.output}` may be given as names of tasks show it. Seeds are not given: a row is all of its runs.
+    """
+
+    stage: str
+    at: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_stage(cls, raw: Any) -> Any:
+        return {"stage": raw} if isinstance(raw, str) else raw
+
+    def __str__(self) -> str:
+        at = ", ".join(f"{axis}={value}" for axis, value in self.at.items())
+        return f"stage '{self.stage}'" + (f" at {at}" if at else "")
+
+
 class LeaderboardStage(StageSettings):
     """A view of the records of the stages named: always made anew, never a task on the cluster.
 
     Attributes:
         needs: the scored stages that it shows.
         gap: what the gap is measured between.
-        reference: the benchmark stage among `needs` whose row CD, rCD, mCE and relative mCE are relative to.
+        reference: the row that CD, rCD, mCE and relative mCE are relative to, of a benchmark stage among `needs`.
     """
 
     kind: Literal["leaderboard"]
     needs: Annotated[tuple[str, ...], Field(min_length=1)]
     gap: GapSettings | None = None
-    reference: str | None = None
+    reference: ReferenceSettings | None = None
 
 
 STAGES: dict[str, type[StageSettings]] = {

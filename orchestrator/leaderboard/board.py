@@ -11,11 +11,13 @@ from typing import Any
 from adapt.data.catalog import describe_dataset
 from experiments.graph import Graph
 from experiments.grid import name_grid
+from experiments.lineage import describe_lineage
+from experiments.reference_row import list_reference_tasks
 from experiments.schema import (
-    INPUT_OUTPUTS,
     BenchmarkStage,
     EvaluateStage,
     GapSettings,
+    ReferenceSettings,
     StreamStage,
     TrainStage,
     UdaStage,
@@ -105,7 +107,7 @@ def _build_table(
 ) -> Table:
     entries: dict[str, list[Task]] = {}
     for task in {task.key: task for task in tasks}.values():
-        entries.setdefault(json.dumps(_describe_lineage(graph, task), sort_keys=True), []).append(task)
+        entries.setdefault(json.dumps(describe_lineage(graph.tasks, task), sort_keys=True), []).append(task)
     names = name_entries(graph, [group[0] for group in entries.values()])
     subsets = _list_subsets(graph, tasks) if protocol["kind"] == "evaluate" else {}
     rows = [
@@ -117,10 +119,10 @@ def _build_table(
     gap = _find_gap(graph, tasks)
     if gap is not None:
         rows = add_gaps(rows, main, gap)
-    stage, reference = _find_reference(graph, tasks), None
-    if stage is not None and kind == "benchmark":
-        keys = {task.key for task in tasks if task.stage == stage}
-        rows, reference = add_degradations(rows, stage, keys, find_record)
+    sought, reference = _find_reference(graph, tasks), None
+    if sought is not None and kind == "benchmark":
+        keys = {task.key for task in list_reference_tasks(sought, tasks)}
+        rows, reference = add_degradations(rows, str(sought), keys, find_record)
     if find_counts is not None and kind == "benchmark":
         rows = add_intervals(rows, main, find_record, find_counts)
     columns = tuple(dict.fromkeys((main, *(name for row in rows for name in row.scores))))
@@ -135,12 +137,12 @@ def _find_gap(graph: Graph, tasks: list[Task]) -> GapSettings | None:
     return next((b.gap for b in graph.leaderboards.values() if b.gap is not None and stages & set(b.needs)), None)
 
 
-def _find_reference(graph: Graph, tasks: list[Task]) -> str | None:
-    """Return the stage that a leaderboard stage compares these tasks with: the first one that is among them, or the first."""
+def _find_reference(graph: Graph, tasks: list[Task]) -> ReferenceSettings | None:
+    """Return what a leaderboard stage compares these tasks with: the first whose stage is among them, or the first."""
     stages = {task.stage for task in tasks}
     boards = graph.leaderboards.values()
     named = [board.reference for board in boards if board.reference is not None and stages & set(board.needs)]
-    return next((stage for stage in named if stage in stages), named[0] if named else None)
+    return next((reference for reference in named if reference.stage in stages), named[0] if named else None)
 
 
 def _list_subsets(graph: Graph, tasks: list[Task]) -> dict[str, tuple[str, ...]]:
@@ -155,26 +157,6 @@ def _list_subsets(graph: Graph, tasks: list[Task]) -> dict[str, tuple[str, ...]]
             name = trained.settings.dataset if isinstance(trained.settings, TrainStage) else trained.settings.source
             subsets |= describe_dataset(trained.datasets[name].settings).reported_subsets
     return subsets
-
-
-def _describe_lineage(graph: Graph, task: Task) -> list[Any]:
-    """Return all that a score depends on but seeds: tasks that agree on it are runs of one entry.
-
-    These are the seeds of what it was made from, of its search and of its stream. Streams whose seed decides what is seen
-    never meet here: their tables differ, see `describe_protocol`.
-    """
-    named = {"label", "resources", "expected_seconds", *(role for role in task.inputs if role in INPUT_OUTPUTS)}
-    settings = task.settings.model_dump(mode="json", exclude=named)
-    if task.kind in ("train", "uda", "styles", "fisher"):
-        settings.pop("seed")
-    search = settings.get("search") or {}
-    for seeded in (settings.get("stream"), search, search.get("stream")):
-        if seeded:
-            del seeded["seed"]
-    data = {name: bound.fingerprint for name, bound in task.datasets.items()}
-    model = [task.model.config_sha256, task.model.weights_sha256, task.model.settings.overrides] if task.model else None
-    inputs = [graph.tasks[task.inputs[role]] for role in sorted(task.inputs)]
-    return [task.kind, settings, data, model, [[needed.label, *_describe_lineage(graph, needed)] for needed in inputs]]
 
 
 def _build_row(

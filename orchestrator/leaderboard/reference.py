@@ -42,7 +42,7 @@ class _Run(NamedTuple):
 
 
 def add_degradations(
-    rows: list[Row], stage: str, keys: AbstractSet[str], find_record: FindRecord
+    rows: list[Row], sought: str, keys: AbstractSet[str], find_record: FindRecord
 ) -> tuple[list[Row], str | None]:
     """Add CD, rCD, mCE and relative mCE, and the CD of each corruption, to the rows of a table.
 
@@ -50,8 +50,8 @@ def add_degradations(
 
     Args:
         rows: the rows of one table of benchmarks.
-        stage: the stage that scored the reference.
-        keys: the tasks of that stage in this table.
+        sought: what the reference is a row of, for reasons: a stage, and where its tasks stand.
+        keys: the tasks in this table that are sought.
         find_record: key -> record, or None where there is none.
 
     Returns:
@@ -61,7 +61,7 @@ def add_degradations(
     found = [row for row in rows if not keys.isdisjoint(row.keys)]
     if len(found) != 1:
         count = "no row" if not found else f"{len(found)} rows"
-        return _explain(rows, f"{count} of stage '{stage}' to compare with in this table"), None
+        return _explain(rows, f"{count} of {sought} to compare with in this table"), None
     name = found[0].entry
     records = [find_record(key) for key in found[0].keys]
     cells = next((list_wanted(record) for record in records if record is not None), [])
@@ -84,12 +84,24 @@ def limit_noise(cells: Sequence[Cell]) -> list[Cell]:
     return [cell for cell in cells if corruption(cell[0]).family != "noise" or cell[1] in NOISE_SEVERITIES]
 
 
+def _limit(column: str, cells: Sequence[Cell]) -> list[Cell]:
+    """Return the cells that a column takes, which averages over noise as Kamann & Rother do.
+
+    Raises:
+        ValueError: there are none.
+    """
+    few = limit_noise(cells)
+    if not few:
+        raise ValueError(f"{column} takes noise at severities 1 to 3, and this protocol has none of them")
+    return few
+
+
 def _measure_cd(run: _Run, base: _Run, name: str, cells: Sequence[Cell]) -> float:
-    return mean_degradation(run.cells, Reference(name, *base), limit_noise(cells))
+    return mean_degradation(run.cells, Reference(name, *base), _limit("CD", cells))
 
 
 def _measure_rcd(run: _Run, base: _Run, name: str, cells: Sequence[Cell]) -> float:
-    return mean_relative_degradation(run.cells, run.clean, Reference(name, *base), limit_noise(cells))
+    return mean_relative_degradation(run.cells, run.clean, Reference(name, *base), _limit("rCD", cells))
 
 
 def _measure_mce(run: _Run, base: _Run, name: str, cells: Sequence[Cell]) -> float:

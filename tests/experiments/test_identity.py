@@ -93,8 +93,6 @@ QUICK = (
         ("protocol: quick", "shifts: [fog]", {"grid"}),
         ("protocol: quick", "calibration: true", {"grid"}),
         ("protocol: quick", "protocol: {name: mine, cells: {fog: 3}}", {"grid"}),
-        ("protocol: quick", f"protocol: {{{QUICK}, channel_order: BGR}}", {"grid"}),
-        ("protocol: quick", f"protocol: {{{QUICK}, insertion_point: after_resize}}", {"grid"}),
         ("resize: [64, 32]", "resize: [32, 64]", {"clean", "grid"}),
         (
             "type: gta, split: train",
@@ -187,6 +185,16 @@ stages:
 def test_how_a_benchmark_is_computed_is_not_part_of_its_key(expand_text: Expand, changed: str) -> None:
     after = expand_text(edit(FULL, ("protocol: quick", changed)))
     assert keys(after, "grid") == keys(expand_text(FULL), "grid")
+
+
+@pytest.mark.parametrize("added", ["channel_order: BGR", "insertion_point: after_resize"])
+def test_how_a_protocol_is_applied_is_part_of_a_key(expand_text: Expand, added: str) -> None:
+    mine = QUICK.replace("name: quick", "name: mine")
+    before, after = (
+        expand_text(edit(FULL, ("protocol: quick", f"protocol: {{{mine}{more}}}"))) for more in ("", f", {added}")
+    )
+    assert set(keys(before, "grid")).isdisjoint(keys(after, "grid"))
+    assert set(before.tasks) - set(keys(before, "grid")) == set(after.tasks) - set(keys(after, "grid"))
 
 
 def test_a_backend_that_draws_nothing_is_not_part_of_a_key(expand_text: Expand) -> None:

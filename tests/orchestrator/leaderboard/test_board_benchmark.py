@@ -22,7 +22,7 @@ from tests.orchestrator.leaderboard.grids import GRID, build_cells, confuse, fil
 BINS = tuple((0.0,) * 14 + (value,) for value in (10.0, 9.0, 8.0))  # confidence 0.9, accuracy 0.8
 
 
-def compare(graph: Graph, reference: str | None, *needs: str) -> Graph:
+def compare(graph: Graph, reference: Any, *needs: str) -> Graph:
     return replace(
         graph, leaderboards={"board": LeaderboardStage(kind="leaderboard", needs=needs, reference=reference)}
     )
@@ -123,6 +123,28 @@ def test_rows_are_compared_with_the_row_that_the_leaderboard_names(build) -> Non
     assert all(read(table, name)["b"] == pytest.approx(1.0) for name in relative)
     (plain,) = build(*runs)
     assert [row.entry for row in plain.rows] == [row.entry for row in table.rows], "the main score ranks all the same"
+
+
+def test_the_reference_is_the_row_at_the_point_that_is_named(make_task, make_graph, make_record) -> None:
+    """One stage scores two networks; either can be the reference, with both of its runs. Errors: a 0.4, b 0.8 of each cell."""
+    tasks, records = [], {}
+    for name, tenths in (("a", 6), ("b", 2)):
+        for seed in (0, 1):
+            trained = make_task("trained", "train", point={"net": name, "seed": seed}, seed=seed, label=name)
+            task = make_task("grid", "benchmark", point=dict(trained.point), needs=trained)
+            records[task.key] = make_record(task, build_cells(8, fill(*[tenths] * 4)), protocol={"cells": GRID})
+            tasks += [trained, task]
+    for net, other, ratio in (("a", "b", 2.0), ("b", "a", 0.5)):
+        graph = compare(make_graph(*tasks), {"stage": "grid", "at": {"net": net}}, "grid")
+        (table,) = build_board(graph, records.get, miniature=False).tables
+        assert table.reference is not None
+        assert table.reference.startswith(net)
+        found = {row.entry[0]: row.scores["CD"] for row in table.rows}
+        assert found[net].values == (pytest.approx(1.0), pytest.approx(1.0))
+        assert found[other].mean == pytest.approx(ratio)
+    (table,) = build_board(compare(make_graph(*tasks), "grid", "grid"), records.get, miniature=False).tables
+    assert table.reference is None
+    assert table.rows[0].scores["CD"].reason == "2 rows of stage 'grid' to compare with in this table"
 
 
 def test_a_table_of_another_protocol_says_that_it_has_no_reference(

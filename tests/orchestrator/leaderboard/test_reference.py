@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 
-from adapt.errors import SpecError
-from experiments.expansion import Expansion
-from experiments.facts import WorkspaceFacts
-from experiments.load import load_experiment
-from experiments.workspace import Workspace
 from orchestrator.leaderboard.reference import add_degradations, is_relative, limit_noise
 from orchestrator.leaderboard.row import Row, pool_scores
 from orchestrator.record import Record
@@ -27,7 +21,7 @@ def compare(make_task, make_record) -> Callable[..., tuple[dict[str, Any], str |
     """Compare entries with the ones named: entry -> its runs, each (clean in tenths, grid) or None."""
 
     def _compare(
-        entries: dict[str, list[Any]], named: tuple[str, ...] = ("base",)
+        entries: dict[str, list[Any]], named: tuple[str, ...] = ("base",), cells: Sequence[Any] = GRID
     ) -> tuple[dict[str, Any], str | None]:
         records: dict[str, Record] = {}
         rows = []
@@ -36,7 +30,7 @@ def compare(make_task, make_record) -> Callable[..., tuple[dict[str, Any], str |
             for task, run in zip(tasks, runs, strict=True):
                 if run is not None:
                     clean, grid = run
-                    records[task.key] = make_record(task, build_cells(clean, grid), protocol={"cells": GRID})
+                    records[task.key] = make_record(task, build_cells(clean, grid), protocol={"cells": cells})
             rows.append(
                 Row(
                     rank=None, method=entry, adaptation=None, axes={}, seeds=len(runs), runs=len(runs), architecture=None,
@@ -45,7 +39,7 @@ def compare(make_task, make_record) -> Callable[..., tuple[dict[str, Any], str |
                 )
             )  # fmt: skip
         keys = {key for row in rows if row.entry in named for key in row.keys}
-        made, name = add_degradations(rows, "grid_base", keys, records.get)
+        made, name = add_degradations(rows, "stage 'grid_base'", keys, records.get)
         return {row.entry: dict(row.scores) for row in made}, name
 
     return _compare
@@ -143,37 +137,30 @@ def test_noise_above_severity_3_is_left_out() -> None:
     assert limit_noise(cells) == [("fog", 5), ("shot_noise", 3), ("pixelate", 4)]
 
 
+def test_a_protocol_of_noise_above_severity_3_alone_has_no_cd(compare) -> None:
+    base = {("shot_noise", 4): 5, ("gaussian_noise", 5): 3}
+    scores, _ = compare({"row": [(9, dict.fromkeys(base, 2))], "base": [(9, base)]}, cells=[*base])
+    rest = "takes noise at severities 1 to 3, and this protocol has none of them"
+    assert [scores["row"][column].reason for column in RELATIVE] == [f"CD {rest}", f"rCD {rest}", None, None]
+    assert scores["row"]["mCE"].mean == pytest.approx((0.8 / 0.5 + 0.8 / 0.7) / 2)
+    assert not any(name.startswith("CD/") for name in scores["row"])
+
+
+def test_noise_that_is_above_severity_3_alone_is_left_out_of_cd_and_not_of_mce(compare) -> None:
+    """Fog loses 0.4 of the reference's 0.8, noise 0.6 of 0.5."""
+    base = {("fog", 5): 2, ("gaussian_noise", 4): 6, ("gaussian_noise", 5): 4}
+    row = {("fog", 5): 6, ("gaussian_noise", 4): 4, ("gaussian_noise", 5): 4}
+    scores, _ = compare({"row": [(9, row)], "base": [(9, base)]}, cells=[*base])
+    assert means(scores["row"]) == {
+        "mPC": 0.5,
+        "CD": pytest.approx(0.4 / 0.8),
+        "rCD": pytest.approx(0.3 / 0.7),
+        "mCE": pytest.approx((0.4 / 0.8 + 0.6 / 0.5) / 2),
+        "relative mCE": pytest.approx((0.3 / 0.7 + 0.5 / 0.4) / 2),
+        "CD/fog": pytest.approx(0.5),
+    }
+
+
 def test_columns_that_are_relative() -> None:
     assert all(is_relative(column) for column in (*RELATIVE, "CD/fog"))
     assert not any(is_relative(column) for column in ("mPC", "rPC", "clean", "fog/1"))
-
-
-FILE = """\
-title: a reference
-datasets:
-  test: {{type: cityscapes, split: val}}
-models:
-  net: {{config: cgnet_small}}
-stages:
-  board: {{kind: leaderboard, needs: [clean, grid], reference: {reference}}}
-  clean: {{kind: evaluate, model: net, dataset: test}}
-  grid: {{kind: benchmark, model: net, dataset: test}}
-  grid_more: {{kind: benchmark, model: net, dataset: test, protocol: michaelis}}
-"""
-
-
-def expand(reference: str, folder: Path) -> Any:
-    file = folder / "experiment.yaml"
-    file.write_text(FILE.format(reference=reference))
-    loaded = load_experiment(str(file), "full", ())
-    return Expansion(loaded, WorkspaceFacts(loaded, Workspace())).expand_leaderboard("board")
-
-
-def test_the_reference_is_a_benchmark_that_the_leaderboard_shows(tmp_path: Path) -> None:
-    assert expand("grid", tmp_path).reference == "grid"
-    assert expand("null", tmp_path).reference is None
-    for name, hint in (("grid_more", "Did you mean 'grid'? "), ("clean", ""), ("gird", "Did you mean 'grid'? ")):
-        with pytest.raises(SpecError) as caught:
-            expand(name, tmp_path)
-        expected = f"unknown benchmark stage among `needs` '{name}'. {hint}Known: grid."
-        assert str(caught.value) == f"{tmp_path / 'experiment.yaml'}:7: stages.board.reference: {expected}"
