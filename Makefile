@@ -58,7 +58,7 @@ mlflow: | $(BIN)/segshift  ## serve the store's MLflow runs on http://127.0.0.1:
 	@$(BIN)/segshift mlflow $(store_option)
 
 test: | $(BIN)/segshift  ## the tests (not the slow ones)
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m "not slow and not gpu"
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m "not slow and not gpu" -n 2 --dist loadfile
 
 test-all: | $(BIN)/segshift  ## every test
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q

@@ -119,7 +119,7 @@ def parse_protocol(data: Mapping[Any, Any]) -> Protocol:
     if not isinstance(name, str) or not name.strip():
         raise ProtocolError(f"name is text, not {name!r}", "name")
     cells = _parse_cells(data["cells"])
-    if name in PROTOCOLS and cells != PROTOCOLS[name].cells:
+    if name in PROTOCOLS and sorted(cells) != sorted(PROTOCOLS[name].cells):
         raise ProtocolError(
             f"name {name!r} is that of a built-in protocol with other cells, whose numbers it would mix with its own: choose "
             "another name",

@@ -129,6 +129,7 @@ print(json.dumps(digests))
 """
 
 
+@pytest.mark.slow
 def test_processes_and_orders_agree() -> None:
     image = scene(37, 41)
     names = list(CORRUPTIONS)

@@ -127,6 +127,7 @@ print(json.dumps(found))
 """
 
 
+@pytest.mark.slow
 def test_processes_orders_and_numbers_of_threads_agree(tmp_path: Path) -> None:
     image = street(375, 500)
     np.save(tmp_path / "image.npy", image)
