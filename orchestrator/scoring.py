@@ -9,6 +9,7 @@ from statistics import fmean
 import numpy as np
 from numpy.typing import NDArray
 
+from adapt.benchmark.unit import CLEAN
 from adapt.scores.calibration import ece
 from adapt.scores.confusion import iou_per_class, mean_iou
 from adapt.scores.grid import Cell as GridCell
@@ -23,8 +24,6 @@ from adapt.scores.temporal import ClipScore, Ratio, score_temporal
 from adapt.tta.summary import summarise
 from corruptions.catalog import corruption
 from orchestrator.record import Cell, Clip, Record
-
-CLEAN = "clean"
 
 
 def read_confusion(cell: Cell) -> NDArray[np.int64] | None:

@@ -6,13 +6,11 @@ import functools
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from adapt.benchmark.kept import count_kept
 from adapt.benchmark.unit import Unit
 from adapt.errors import TaskError
-from experiments.schema import BenchmarkStage
 from experiments.task import Task
 from orchestrator.environment import (
     describe_process,
@@ -24,6 +22,9 @@ from orchestrator.execute import CRASH_RETRIES, Assignment, Attempt, attempt
 from orchestrator.record import Network
 from orchestrator.stages.stage import OnStep, StageContext
 from orchestrator.store import Store
+
+if TYPE_CHECKING:
+    from orchestrator.stages.benchmark import Benchmark
 
 WAIT_S = 1.0  # between two looks at how many units are done
 
@@ -73,14 +74,21 @@ def attempt_in_shards(assignment: Assignment, store: Store, on_step: OnStep) -> 
 
 
 def compute_on_cluster(
-    task: Task, context: StageContext, units: Sequence[Unit], on_done: Callable[[], None], *, reports: list[ShardReport]
+    benchmark: Benchmark,
+    task: Task,
+    context: StageContext,
+    units: Sequence[Unit],
+    on_done: Callable[[], None],
+    *,
+    reports: list[ShardReport],
 ) -> Network:
     """Compute units in as many processes as the stage asks for, as soon as there is room for each.
 
     What a process that dies had claimed is computed by new ones, `CRASH_RETRIES` times.
 
     Args:
-        task: the benchmark.
+        benchmark: what the task computes; it travels to the processes, which need not list the data again.
+        task: the task.
         context: its context; it travels to the processes, less its `on_step`.
         units: what to compute.
         on_done: called now and then while units are finished.
@@ -94,13 +102,11 @@ def compute_on_cluster(
     """
     import torch
 
-    from orchestrator.stages.benchmark import plan_benchmark
     from orchestrator.stages.network import load_network
 
-    benchmark = plan_benchmark(task, context)
     left, cause = list(units), ""
     for _ in range(CRASH_RETRIES + 1):
-        cause = _Round(task, context, left, benchmark.folder).compute(on_done, reports) or cause
+        cause = _Round(benchmark, task, context, left).compute(on_done, reports) or cause
         left = benchmark.list_left()
         if not left:
             return reports[0].network if reports else load_network(task, context, torch.device("cpu"))[2]
@@ -118,19 +124,18 @@ def compute_on_cluster(
 class _Round:
     """Processes that share out units until these are done, or until no process is left."""
 
-    def __init__(self, task: Task, context: StageContext, units: Sequence[Unit], folder: Path) -> None:
+    def __init__(self, benchmark: Benchmark, task: Task, context: StageContext, units: Sequence[Unit]) -> None:
         import ray
 
-        if not isinstance(task.settings, BenchmarkStage):
-            raise TypeError(f"{task.name} is no benchmark")
-        self.ray, self.units, self.folder = ray, units, folder
+        self.ray, self.units, self.folder = ray, units, benchmark.folder
         wanted = task.resources
         memory = int(wanted.memory_gb * 2**30) if wanted.memory_gb else None
         shard = ray.remote(num_cpus=wanted.cpus, num_gpus=wanted.gpus, memory=memory, max_restarts=0)(_Shard)
         self.queue: Any = ray.remote(num_cpus=0)(_Queue).remote(tuple(units))
         there = replace(context, on_step=_ignore)
-        shards = [shard.remote() for _ in range(min(task.settings.shards, len(units)))]
-        self.running = {one.compute.remote(task, there, self.queue): one for one in shards}
+        shards = [shard.remote() for _ in range(min(benchmark.settings.shards, len(units)))]
+        shared = ray.put(benchmark)
+        self.running = {one.compute.remote(shared, task, there, self.queue): one for one in shards}
 
     def compute(self, on_done: Callable[[], None], reports: list[ShardReport]) -> str | None:
         """Wait for the processes; return why one died, or None."""
@@ -181,7 +186,9 @@ class _Queue:
 class _Shard:
     """One process with one network."""
 
-    def compute(self, task: Task, context: StageContext, queue: Any) -> ShardReport | tuple[str, str]:
+    def compute(
+        self, benchmark: Benchmark, task: Task, context: StageContext, queue: Any
+    ) -> ShardReport | tuple[str, str]:
         """Compute units until the queue is empty.
 
         Returns:
@@ -196,7 +203,7 @@ class _Shard:
 
         reset_peak_memory()
         try:
-            network = compute_claimed(task, context, lambda: ray.get(queue.claim.remote()), _nothing)
+            network = compute_claimed(benchmark, task, context, lambda: ray.get(queue.claim.remote()), _nothing)
         except ray.exceptions.RayError:
             raise
         except Exception as error:

@@ -11,15 +11,16 @@ from adapt.data.miniature.settings import MiniatureSettings
 from corruptions.preview import draw_preview
 
 PICTURE = Path(__file__).parents[1] / "docs" / "images" / "corruptions.jpg"
-SIZE = (256, 160)  # of the scene and of a tile: every pixel of a corrupted image is seen
+SIZE = (256, 160)  # of the scene
+TILE = 128  # longer side of a tile, half of the scene: the picture stays below 400 kB
 SCENE = 8  # cars, a traffic light, trees and houses in full view
-QUALITY = 80  # of 100; noise makes a PNG file of it five times as large
+QUALITY = 72  # of 100; noise makes a PNG file of it five times as large
 
 
 def draw_corruptions() -> Image.Image:
     """Draw the grid."""
     scene, _ = render_frame(MiniatureSettings(size=SIZE), "cityscapes", "val", SCENE)
-    return Image.fromarray(draw_preview(scene, "miniature", tile=max(SIZE)))
+    return Image.fromarray(draw_preview(scene, "miniature", tile=TILE))
 
 
 if __name__ == "__main__":

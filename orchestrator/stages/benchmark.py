@@ -33,7 +33,7 @@ UNITS = "units"
 
 WAITING_SHARE = 0.1  # ours: a network that waits for less of its time is the slower part
 
-Compute = Callable[[Task, StageContext, Sequence[Unit], Callable[[], None]], Network]
+Compute = Callable[["Benchmark", Task, StageContext, Sequence[Unit], Callable[[], None]], Network]
 """Computes every one of some units, in any order, and calls its last argument while they are finished.
 
 It returns the description of the network that it loaded.
@@ -75,17 +75,22 @@ class Benchmark:
         return counts
 
 
-def compute_here(task: Task, context: StageContext, units: Sequence[Unit], on_done: Callable[[], None]) -> Network:
+def compute_here(
+    benchmark: Benchmark, task: Task, context: StageContext, units: Sequence[Unit], on_done: Callable[[], None]
+) -> Network:
     """Compute units one after the other beside one network, in this process."""
     left = iter(units)
-    return compute_claimed(task, context, lambda: next(left, None), on_done)
+    return compute_claimed(benchmark, task, context, lambda: next(left, None), on_done)
 
 
-def compute_claimed(task: Task, context: StageContext, claim: Claim, on_done: Callable[[], None]) -> Network:
+def compute_claimed(
+    benchmark: Benchmark, task: Task, context: StageContext, claim: Claim, on_done: Callable[[], None]
+) -> Network:
     """Load the network and compute units until none is left.
 
     Args:
-        task: the benchmark.
+        benchmark: what the task computes.
+        task: the task.
         context: where it finds what it needs.
         claim: gives the next unit.
         on_done: called when one is finished.
@@ -93,7 +98,6 @@ def compute_claimed(task: Task, context: StageContext, claim: Claim, on_done: Ca
     Returns:
         The description of the network.
     """
-    benchmark = plan_benchmark(task, context)
     workers = count_workers(benchmark.settings, context)
     device = runtime.configure(max(1, context.threads - workers), 0, context.gpus)
     model, classes, network = load_network(task, context, device)
@@ -131,7 +135,7 @@ def run(task: Task, context: StageContext, compute: Compute = compute_here) -> S
     left = benchmark.list_left()
     report()
     if left:
-        network = compute(task, context, left, report)
+        network = compute(benchmark, task, context, left, report)
     else:
         _, _, network = load_network(task, context, runtime.configure(context.threads, 0, 0))
     started = time.perf_counter()

@@ -7,6 +7,7 @@ import time
 import numpy as np
 
 from adapt import runtime
+from adapt.benchmark.unit import CLEAN
 from adapt.data.layout import list_frames
 from adapt.data.reading import read_frame
 from adapt.inference import predict_classes
@@ -17,8 +18,6 @@ from orchestrator.protocol import describe_protocol
 from orchestrator.stages.counts_file import save_counts
 from orchestrator.stages.network import load_network
 from orchestrator.stages.stage import StageContext, StageResult, make_cell
-
-CELL = "clean"
 
 
 def run(task: Task, context: StageContext) -> StageResult:
@@ -40,11 +39,11 @@ def run(task: Task, context: StageContext) -> StageResult:
         counts[index] = count_confusion(label, prediction, len(classes))
         if (index + 1) % 10 == 0 or index + 1 == len(frames):
             context.on_step(index + 1, {"progress": (index + 1) / len(frames), "miou": mean_iou(counts.sum(0)) or 0.0})
-    save_counts(context.folder, [frame.name for frame in frames], {CELL: counts})
+    save_counts(context.folder, [frame.name for frame in frames], {CLEAN: counts})
     return StageResult(
         network=network,
         protocol=describe_protocol(task),
         classes=classes,
-        cells=(make_cell(CELL, {}, counts),),
+        cells=(make_cell(CLEAN, {}, counts),),
         metrics={"frames_per_second": len(frames) / seconds if seconds > 0 else None},
     )

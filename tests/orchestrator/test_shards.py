@@ -84,7 +84,7 @@ def run_with_a_shard_that_dies(assignment: Any, store: Store, tracker: Any) -> t
     real = shards._Shard
 
     class Frail(real):
-        def compute(self, task: Task, context: Any, queue: Any) -> tuple[str, str] | None:
+        def compute(self, plan: Any, task: Task, context: Any, queue: Any) -> tuple[str, str] | None:
             from orchestrator.stages import benchmark
 
             whole = benchmark.compute_units
@@ -101,7 +101,7 @@ def run_with_a_shard_that_dies(assignment: Any, store: Store, tracker: Any) -> t
                 whole(*arguments, on_unit=die_once, **options)
 
             benchmark.compute_units = compute_units
-            return super().compute(task, context, queue)
+            return super().compute(plan, task, context, queue)
 
     shards._Shard = Frail  # type: ignore[misc]
     return _run_on_worker(assignment, store, tracker)
