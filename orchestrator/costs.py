@@ -6,7 +6,6 @@ import json
 import statistics
 from collections.abc import Mapping
 
-from adapt.atomic import write_atomically
 from adapt.tta.stream_settings import StreamSettings
 from corruptions.catalog import SEVERITIES
 from experiments.graph import Graph
@@ -30,8 +29,8 @@ def name_cost(experiment: str, profile: str, stage: str) -> str:
 def read_costs(store: Store) -> dict[str, list[float]]:
     """Return measured seconds by stage; empty where nothing was measured yet."""
     try:
-        costs = json.loads((store.root / FILE).read_text())
-    except (OSError, json.JSONDecodeError):
+        costs = json.loads(store.read_note(FILE) or "{}")
+    except json.JSONDecodeError:
         return {}
     return costs if isinstance(costs, dict) else {}
 
@@ -42,7 +41,7 @@ def add_costs(store: Store, state: SweepState) -> None:
     for key, seconds in state.seconds.items():
         name = name_cost(state.graph.name, state.graph.variant, state.graph.tasks[key].stage)
         costs[name] = [*costs.get(name, []), round(seconds, 2)][-KEPT:]
-    write_atomically(store.root / FILE, json.dumps(costs, indent=1))
+    store.write_note(FILE, json.dumps(costs, indent=1))
 
 
 def estimate_s(task: Task, graph: Graph, costs: Costs) -> float | None:

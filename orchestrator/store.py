@@ -16,6 +16,7 @@ from orchestrator.record import FILE, Record, StoredFile, dump_record, read_reco
 
 FAILURE_FILE = "failure.json"
 LEASE_FILE = "lease.json"
+LOG_FILE = "log.txt"  # what the processes of a task printed and logged, of all its attempts
 PICTURES = "pictures"  # of a task's folder: what it draws while it runs; mirrored to MLflow as it comes
 SCRATCH = "work"  # of a task's folder: what an interrupted task goes on from; removed at the commit
 MINIMUM_FREE_BYTES = 200 * 2**20  # ours: room for the records and checkpoints of a miniature sweep
@@ -45,6 +46,28 @@ class Store:
     def lease_file(self, key: str) -> Path:
         """Return the lease that the process working on a task holds."""
         return self.folder(key) / LEASE_FILE
+
+    def log_file(self, key: str) -> Path:
+        """Return where the processes that work on a task print and log to; it stays beside a record and beside a failure."""
+        return self.folder(key) / LOG_FILE
+
+    def write_note(self, name: str, text: str) -> None:
+        """Keep a small text beside the tasks, such as `costs.json`, in the place of the one before it.
+
+        Args:
+            name: a relative path with forward slashes.
+            text: is seen whole or not at all.
+        """
+        file = self.root / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(file, text)
+
+    def read_note(self, name: str) -> str | None:
+        """Return a text that `write_note` kept, or None."""
+        try:
+            return (self.root / name).read_text(encoding="utf-8")
+        except (FileNotFoundError, NotADirectoryError):
+            return None
 
     def is_done(self, key: str) -> bool:
         """Say whether a task is committed."""
@@ -96,7 +119,7 @@ class Store:
         for path in sorted(folder.rglob("*")):
             relative = path.relative_to(folder)
             top = relative.parts[0]  # one that begins with a dot is a draft, of this process or of one that waits
-            if top[0] != "." and top not in (SCRATCH, FILE, FAILURE_FILE, LEASE_FILE) and path.is_file():
+            if top[0] != "." and top not in (SCRATCH, FILE, FAILURE_FILE, LEASE_FILE, LOG_FILE) and path.is_file():
                 files[relative.as_posix()] = StoredFile(sha256=hash_file(path), size_bytes=path.stat().st_size)
         return files
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from adapt.errors import PrerequisiteError
 from orchestrator.cli.options import add_command, add_workspace_options, read_workspace
 from orchestrator.cli.sweep import SESSION_FILE
+from orchestrator.store import Store
 
 EXAMPLES = """\
   segshift dashboard        print the address and the token of the running sweep's dashboard
@@ -32,8 +33,8 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         PrerequisiteError: no sweep on this store shows a dashboard now.
     """
-    file = read_workspace(options).store / SESSION_FILE
-    url = json.loads(file.read_text()).get("dashboard") if file.is_file() else None
+    note = Store(read_workspace(options).store).read_note(SESSION_FILE)
+    url = json.loads(note).get("dashboard") if note is not None else None
     try:
         if url is None:
             raise OSError("no sweep has started one")

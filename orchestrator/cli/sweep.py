@@ -129,7 +129,6 @@ def run_waiting(
     console: Console,
 ) -> None:
     """Run what is not cached: the miniature first, then the graph on Ray, with the servers that show it."""
-    from adapt.atomic import write_atomically
     from orchestrator.cluster_session import TOKEN_HINT, open_cluster
     from orchestrator.costs import add_costs, read_costs
     from orchestrator.driver import run_sweep
@@ -152,9 +151,7 @@ def run_waiting(
         if session.dashboard_url:
             console.print(f"Ray dashboard  {session.dashboard_url}  ({TOKEN_HINT})", soft_wrap=True)
         console.print(f"MLflow         {mlflow_url or 'off'}", highlight=False, soft_wrap=True)
-        write_atomically(
-            store.root / SESSION_FILE, json.dumps({"dashboard": session.dashboard_url, "mlflow": mlflow_url})
-        )
+        store.write_note(SESSION_FILE, json.dumps({"dashboard": session.dashboard_url, "mlflow": mlflow_url}))
         view = stack.enter_context(ProgressView(console, read_costs(store), session.cpus))
         run_sweep(plan, state, store, mirror, view.update)
         add_costs(store, state)
