@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.execute import CRASH_RETRIES, Assignment, Attempt, attempt, describe_crash
+from orchestrator.request import list_bundle
 from orchestrator.stages.stage import OnStep
 from orchestrator.store import Store
 
@@ -73,15 +74,15 @@ def _build_trainer(assignment: Assignment, store: Store, on_step: OnStep) -> Any
 
     task = assignment.task
     wanted = task.resources
-    each: dict[str, float] = {"CPU": wanted.cpus}
-    if wanted.gpus:
-        each["GPU"] = wanted.gpus
-    if wanted.memory_gb:
-        each["memory"] = int(wanted.memory_gb * 2**30)
     return TorchTrainer(
         _work,
         train_loop_config={"assignment": assignment, "store": store, "on_step": on_step},
-        scaling_config=ScalingConfig(num_workers=task.workers, use_gpu=wanted.gpus > 0, resources_per_worker=each),
+        scaling_config=ScalingConfig(
+            num_workers=task.workers,
+            use_gpu=wanted.gpus > 0,
+            resources_per_worker=list_bundle(wanted),
+            label_selector=dict(wanted.labels) or None,
+        ),
         run_config=RunConfig(name=f"workers-{uuid.uuid4().hex}", storage_path=str(store.scratch(task.key).absolute())),
     )
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from adapt.data.cache import CacheSettings, ImageCache
 from adapt.errors import SegshiftError, TaskError
+from adapt.stopping import Stopped
 from experiments.schema import STAGE_VERSIONS
 from experiments.task import Task
 from orchestrator.environment import (
@@ -87,15 +88,20 @@ def attempt(assignment: Assignment, store: Store, on_step: OnStep, stage: StageF
         store: where its inputs are, and its folder.
         on_step: takes live scalars.
         stage: what to run; None is the function of the task's kind.
+
+    Raises:
+        Stopped: this process was asked to stop; what the stage kept stays in the scratch folder.
     """
     started_at, started = _now(), time.perf_counter()
     reset_peak_memory()
     result, failure = None, None
     try:
         result = _run(assignment, store, on_step, stage)
+    except Stopped:
+        raise
     except Exception as error:
         failure = _describe_failure(error)
-        log.warning("task %s failed: %s", assignment.task.name, error)
+        log.warning("task %s failed: %s", assignment.task.name, error, exc_info=error)
     return _note(result, failure, started_at, time.perf_counter() - started)
 
 
@@ -108,9 +114,9 @@ def _note(result: StageResult | None, failure: Failure | None, started_at: str, 
     return Attempt(result, failure, started_at, seconds, describe_process(), *peaks)
 
 
-def describe_crash(message: str) -> Attempt:
-    """Describe a failure that the stage's own process could not note, because it died."""
-    return _note(None, Failure(kind="WorkerDied", message=message, traceback=""), _now(), 0.0)
+def describe_crash(message: str, kind: str = "WorkerDied", seconds: float = 0.0) -> Attempt:
+    """Describe a failure that the stage's own process could not note, because it died or was ended."""
+    return _note(None, Failure(kind=kind, message=message, traceback=""), _now(), seconds)
 
 
 def execute(
@@ -132,6 +138,9 @@ def execute(
 
     Returns:
         The committed record, or that of the failure.
+
+    Raises:
+        Stopped: the process was asked to stop; the task stays to be done.
     """
     task = assignment.task
     with store.working_on(task.key) as ours:
@@ -178,10 +187,10 @@ def _run(assignment: Assignment, store: Store, on_step: OnStep, stage: StageFunc
     return stage(task, context)
 
 
-def record_crash(assignment: Assignment, store: Store, message: str) -> None:
-    """Keep a failure that the worker could not record, because it died."""
+def record_crash(assignment: Assignment, store: Store, crash: Attempt) -> None:
+    """Keep a failure that the worker could not record, because it died or was ended; see `describe_crash`."""
     with contextlib.suppress(OSError):
-        store.write_failure(_make_record(assignment, None, describe_crash(message)))
+        store.write_failure(_make_record(assignment, None, crash))
 
 
 def _describe_model(task: Task) -> dict[str, Any] | None:

@@ -53,6 +53,19 @@ class MirrorTarget:
         return store.root / "mirrored" / name / self.experiment
 
 
+@dataclass(frozen=True)
+class Poll:
+    """What a tracker knows of the tasks that run.
+
+    Attributes:
+        latest: key -> the latest value of each scalar.
+        seconds: key -> for how long it has worked, by the tracker's own clock.
+    """
+
+    latest: Mapping[str, Mapping[str, float]]
+    seconds: Mapping[str, float]
+
+
 class Tracker:
     """Holds the latest scalars for the progress view, and mirrors to MLflow from a thread of its own.
 
@@ -65,6 +78,8 @@ class Tracker:
         self._target = target
         self._store = store
         self._latest: dict[str, dict[str, float]] = {}
+        self._started: dict[str, float] = {}
+        self._is_stopping = False
         self._steps: dict[str, list[tuple[int, int, Mapping[str, float]]]] = {}
         self._lock = threading.Lock()
         self._finished: collections.deque[tuple[Record, str]] = collections.deque()
@@ -86,13 +101,30 @@ class Tracker:
                 kept.append((int(time.time() * 1000), step, dict(values)))
                 del kept[:-KEPT_STEPS]
 
-    def latest(self) -> dict[str, dict[str, float]]:
-        """Return key -> the latest value of each scalar."""
-        return self._latest
+    def start(self, key: str, is_working: bool = True) -> None:
+        """Note that a task works from now on, or that its process is gone and it waits again."""
+        if is_working:
+            self._started[key] = time.monotonic()
+        else:
+            self._started.pop(key, None)
+
+    def poll(self) -> Poll:
+        """Return what is known of the tasks that run."""
+        now = time.monotonic()
+        return Poll(self._latest, {key: now - started for key, started in self._started.items()})
+
+    def stop(self) -> None:
+        """Have the tasks that ask know that the sweep is stopping."""
+        self._is_stopping = True
+
+    def is_stopping(self) -> bool:
+        """Say whether tasks should keep what they go on from, and end."""
+        return self._is_stopping
 
     def finish(self, key: str, name: str) -> None:
         """Note that a task has a record (of success or failure) to be mirrored."""
         self._latest.pop(key, None)
+        self._started.pop(key, None)
         if self._target is not None:
             record = self._store.read(key) if self._store.is_done(key) else self._store.read_failure(key)
             if record is not None:

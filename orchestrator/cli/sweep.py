@@ -35,6 +35,7 @@ EXAMPLES = """\
   segshift sweep gta2cityscapes --profile full --address HOST:6379    on a running Ray cluster
 """
 SESSION_FILE = "session.json"
+GRACE_S = 30.0  # ours: cloud providers announce that they take a machine back 30 s before, at least
 SHOWN_NOTES = 5  # ours: more would push the leaderboard off the screen
 
 
@@ -50,6 +51,13 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument(
         "--no-servers", action="store_true", help="start neither the Ray dashboard nor an MLflow server"
     )
+    parser.add_argument(
+        "--elastic", action="store_true", help="the cluster starts machines for tasks that none of those there can hold"
+    )
+    parser.add_argument(
+        "--grace", type=float, default=GRACE_S, metavar="SECONDS",
+        help="on Ctrl-C or SIGTERM tasks may take so long to keep what they go on from (default: %(default)g)",
+    )  # fmt: skip
     parser.set_defaults(run=run)
 
 
@@ -129,10 +137,12 @@ def run_waiting(
     console: Console,
 ) -> None:
     """Run what is not cached: the miniature first, then the graph on Ray, with the servers that show it."""
+    from orchestrator.capacity import check_fits
     from orchestrator.cluster_session import TOKEN_HINT, open_cluster
     from orchestrator.costs import add_costs, read_costs
     from orchestrator.driver import run_sweep
     from orchestrator.mlflow_server import background_server, ready_tracking
+    from orchestrator.profiles import add_profiles
     from orchestrator.progress import ProgressView
 
     cpus = options.cpus or os.cpu_count() or 1
@@ -143,7 +153,8 @@ def run_waiting(
         session = stack.enter_context(
             open_cluster(workspace.address, dashboard=not options.no_servers, cpus=options.cpus)
         )
-        session.check_fits(plan.graph)
+        if not options.elastic:
+            check_fits(plan.graph, session.machines)
         mlflow_url = None
         if mirror is not None:
             is_own = workspace.tracking_uri is None and not options.no_servers
@@ -153,8 +164,11 @@ def run_waiting(
         console.print(f"MLflow         {mlflow_url or 'off'}", highlight=False, soft_wrap=True)
         store.write_note(SESSION_FILE, json.dumps({"dashboard": session.dashboard_url, "mlflow": mlflow_url}))
         view = stack.enter_context(ProgressView(console, read_costs(store), session.cpus))
-        run_sweep(plan, state, store, mirror, view.update)
-        add_costs(store, state)
+        try:
+            run_sweep(plan, state, store, mirror, view.update, options.grace)
+        finally:
+            add_costs(store, state)
+            add_profiles(store, state)
 
 
 def draw_miniature(plan: Plan, workers: int, console: Console) -> None:
