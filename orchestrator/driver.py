@@ -49,7 +49,7 @@ def run_sweep(
     store: Store,
     mirror: MirrorTarget | None,
     on_change: Callable[[SweepState], None],
-    grace_s: float,
+    grace_s: float = 0.0,
 ) -> SweepState:
     """Run the waiting tasks of a graph on the Ray cluster that this process is connected to.
 
@@ -216,7 +216,7 @@ class _Sweep:
             outcome: Outcome = self.ray.get(reference)
         except self.ray.exceptions.RayTaskError as error:  # raised outside the stage: no lease, no store
             cause = error.cause or error
-            return Outcome("failed", 0.0, f"{type(cause).__name__}: {cause}")
+            return self._fail(task, describe_crash(f"{type(cause).__name__}: {cause}", type(cause).__name__))
         except self.ray.exceptions.RayError as error:
             return self._read_crash(task, reference, error)
         if outcome.status != "stopped":

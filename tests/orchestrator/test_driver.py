@@ -207,7 +207,9 @@ def test_live_scalars_reach_the_progress_view(
     task = make_task("source", "train")
     graph = make_graph(task)
     seen: list[dict[str, str]] = []
-    driver.run_sweep(make_plan(graph), survey(graph, store), store, None, lambda state: seen.append(statuses(state)), 0.0)
+    driver.run_sweep(
+        make_plan(graph), survey(graph, store), store, None, lambda state: seen.append(statuses(state)), 0.0
+    )
     assert seen[0] == {"source": "submitted"}
     assert seen[-1] == {"source": "done"}
 

@@ -10,7 +10,9 @@ from orchestrator.request import ask, list_bundle, list_options
 
 
 def test_a_task_asks_for_what_its_stage_says(make_task) -> None:
-    task = make_task("a", "train", resources={"cpus": 2, "memory_gb": 1, "custom": {"rig": 0.5}, "labels": {"zone": "!eu"}})
+    task = make_task(
+        "a", "train", resources={"cpus": 2, "memory_gb": 1, "custom": {"rig": 0.5}, "labels": {"zone": "!eu"}}
+    )
     assert ask(task) == {
         "num_cpus": 2, "num_gpus": 0, "memory": 2**30, "resources": {"rig": 0.5}, "label_selector": {"zone": "!eu"},
     }  # fmt: skip

@@ -162,9 +162,9 @@ def test_the_latest_scalars_are_those_of_running_tasks(store: Store, finished) -
     made = Tracker(None, store)
     made.report(task.key, task.name, 1, {"loss": 2.0, "q": 0.1})
     made.report(task.key, task.name, 2, {"loss": 1.0})
-    assert made.latest() == {task.key: {"loss": 1.0, "q": 0.1, "step": 2}}
+    assert made.poll().latest == {task.key: {"loss": 1.0, "q": 0.1, "step": 2}}
     made.finish(task.key, task.name)
-    assert made.latest() == {}
+    assert made.poll().latest == {}
     assert made.close("FINISHED") is None
 
 
