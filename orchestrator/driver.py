@@ -21,6 +21,7 @@ from orchestrator.capacity import Machine
 from orchestrator.cluster_session import list_machines
 from orchestrator.costs import estimate_s, name_cost, read_costs
 from orchestrator.execute import CRASH_RETRIES, Assignment, Attempt, describe_crash, record_crash
+from orchestrator.head import HeadLostError, HeadWatch
 from orchestrator.priority import longest_remaining
 from orchestrator.profiles import pack, read_profiles
 from orchestrator.ready_queue import ReadyQueue
@@ -65,6 +66,9 @@ def run_sweep(
 
     Returns:
         The state at the end.
+
+    Raises:
+        HeadLostError: the head of the cluster is gone.
     """
     sweep = _Sweep(plan, state, store, mirror)
     with sweep.stopping(on_change, grace_s):
@@ -121,6 +125,7 @@ class _Sweep:
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         self.ray = ray
+        self.head = HeadWatch(ray.get_runtime_context().gcs_address)
         self.plan, self.state, self.store = plan, state, store
         self.running: dict[Any, Task] = {}
         self.ended: dict[Any, Attempt] = {}  # references of tasks that this driver ended, and what became of those
@@ -155,6 +160,7 @@ class _Sweep:
     def look_at_machines(self) -> tuple[Machine, ...]:
         """Return the machines of the cluster, as they were a moment ago: they come and go."""
         if time.monotonic() - self.looked_at_machines > MACHINES_S:
+            self.head.require()
             self.machines, self.looked_at_machines = list_machines(), time.monotonic()
         return self.machines
 
@@ -293,7 +299,9 @@ class _Sweep:
         try:
             poll: Poll = self.ray.get(self.tracker.poll.remote(), timeout=WAIT_S)
         except (self.ray.exceptions.GetTimeoutError, self.ray.exceptions.RayActorError):
+            self.head.check()
             return Poll(self.state.live, {})
+        self.head.hear()
         self.state.live = poll.latest
         return poll
 
@@ -325,6 +333,8 @@ class _Sweep:
         """When the body is left by an exception, Ctrl-C above all, stop what runs and end the sweep's run in MLflow."""
         try:
             yield
+        except HeadLostError:  # there is nobody to cancel anything
+            raise
         except BaseException as error:
             try:
                 if isinstance(error, KeyboardInterrupt):

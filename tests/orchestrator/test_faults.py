@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import time
 import types
@@ -23,7 +24,8 @@ from orchestrator.store import Store
 from orchestrator.sweep_state import SweepState, survey
 from orchestrator.worker import Outcome
 
-pytestmark = pytest.mark.slow  # clusters of their own, which take 10 s and more to start
+# Clusters of their own, which take 10 s and more to start.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 QUICK_HEALTH_CHECKS = {
     "health_check_initial_delay_ms": 0,
@@ -131,6 +133,37 @@ def test_a_machine_that_is_lost_costs_its_tasks_and_one_that_comes_late_takes_th
     finally:
         ray.shutdown()
         cluster.shutdown()
+
+
+def test_a_lost_head_is_said_and_the_same_command_goes_on_with_a_new_cluster(
+    start_segshift, store: Store, tiny: Path
+) -> None:
+    from ray.cluster_utils import Cluster
+
+    def start(cluster: Cluster) -> subprocess.Popen[str]:
+        return start_segshift(
+            "sweep", tiny, "--no-servers", "--no-mlflow", "--store", store.root, "--address", cluster.address
+        )
+
+    first = Cluster(initialize_head=True, head_node_args={"num_cpus": 2})
+    process = start(first)
+    while not store.list_done():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.1)
+    first.head_node.kill_all_processes(check_alive=False, allow_graceful=False)
+    _, errors = process.communicate(timeout=200)
+    assert process.returncode == 2, errors
+    assert f"the head of the Ray cluster at {first.address} no longer answers" in errors
+    done = store.list_done()
+    assert 0 < len(done) < 8
+    second = Cluster(initialize_head=True, head_node_args={"num_cpus": 2})
+    try:
+        process = start(second)
+        text, errors = process.communicate(timeout=280)
+        assert process.returncode == 0, errors
+        assert f"{8 - len(done)} tasks executed, {len(done)} cached" in text
+    finally:
+        second.shutdown()
 
 
 @pytest.fixture
