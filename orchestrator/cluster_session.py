@@ -34,6 +34,11 @@ class ClusterSession:
         """Cores of all machines."""
         return sum(machine["CPU"] for machine in self.machines)
 
+    @property
+    def resources(self) -> dict[str, float]:
+        """`CPU`, `GPU` and `GB` of memory of all machines together."""
+        return {name: sum(machine[name] for machine in self.machines) for name in ("CPU", "GPU", "GB")}
+
     def check_fits(self, graph: Graph) -> None:
         """Refuse a graph with a task that this cluster can never hold: Ray would let it wait for ever.
 

@@ -54,7 +54,7 @@ def run_sweep(
             on_change(state)
             for task, reference in sweep.wait():
                 sweep.submit(sweep.settle(task, reference))
-            state.live = sweep.poll()
+            sweep.poll()
         on_change(state)
     state.mirror_problem = sweep.close()
     return state
@@ -94,6 +94,7 @@ def run_on_worker(assignment: Assignment, store: Store, tracker: Any) -> tuple[s
     def on_step(step: int, values: Mapping[str, float]) -> None:
         tracker.report.remote(task.key, task.name, step, dict(values))
 
+    tracker.begin.remote(task.key, task.name)
     record = execute(assignment, store, on_step, _choose_attempt(task))
     return record.status, record.seconds, record.failure.message if record.failure else None
 
@@ -214,13 +215,13 @@ class _Sweep:
                 self.state.messages[key] = f"needs {failed.name}, which has no result"
                 self.skip_dependants(self.state.graph.tasks[key])
 
-    def poll(self) -> Mapping[str, Mapping[str, float]]:
-        """Return the latest live scalars, or the last known ones where the tracker is busy."""
+    def poll(self) -> None:
+        """Take the latest live scalars and how MLflow keeps up; the last known ones stay where the tracker is busy."""
+        asked = [self.tracker.latest.remote(), self.tracker.describe_mirror.remote()]
         try:
-            latest: Mapping[str, Mapping[str, float]] = self.ray.get(self.tracker.latest.remote(), timeout=WAIT_S)
+            self.state.live, (self.state.mlflow_queue, self.state.mirror_problem) = self.ray.get(asked, timeout=WAIT_S)
         except (self.ray.exceptions.GetTimeoutError, self.ray.exceptions.RayActorError):
-            return self.state.live
-        return latest
+            return
 
     def close(self) -> str | None:
         """Let the tracker send what is left; return what went wrong with MLflow, if anything."""

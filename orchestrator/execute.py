@@ -18,6 +18,7 @@ from experiments.schema import STAGE_VERSIONS
 from experiments.task import Task
 from orchestrator.environment import (
     describe_process,
+    read_memory,
     read_peak_gpu_memory_bytes,
     read_peak_memory_bytes,
     reset_peak_memory,
@@ -92,11 +93,16 @@ def attempt(assignment: Assignment, store: Store, on_step: OnStep, stage: StageF
     reset_peak_memory()
     result, failure = None, None
     try:
-        result = _run(assignment, store, on_step, stage)
+        result = _run(assignment, store, _with_memory(on_step), stage)
     except Exception as error:
         failure = _describe_failure(error)
         log.warning("task %s failed: %s", assignment.task.name, error)
     return _note(result, failure, started_at, time.perf_counter() - started)
+
+
+def _with_memory(on_step: OnStep) -> OnStep:
+    """Return an `on_step` that adds the memory that this process holds."""
+    return lambda step, values: on_step(step, {**values, **read_memory()})
 
 
 def _now() -> str:

@@ -32,6 +32,7 @@ class SweepState:
         messages: key -> why it failed or was skipped.
         live: key -> latest live scalars of running tasks.
         mirror_problem: what went wrong with MLflow, if anything.
+        mlflow_queue: metrics and records that wait to be sent to MLflow.
     """
 
     graph: Graph
@@ -40,6 +41,7 @@ class SweepState:
     messages: dict[str, str] = field(default_factory=dict)
     live: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     mirror_problem: str | None = None
+    mlflow_queue: int = 0
 
     def count(self, *statuses: Status) -> int:
         """Return how many tasks are in one of these states."""

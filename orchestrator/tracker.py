@@ -66,6 +66,7 @@ class Tracker:
         self._store = store
         self._latest: dict[str, dict[str, float]] = {}
         self._steps: dict[str, list[tuple[int, int, Mapping[str, float]]]] = {}
+        self._sending: dict[str, list[tuple[int, int, Mapping[str, float]]]] = {}  # taken out of `_steps` by a flush
         self._lock = threading.Lock()
         self._finished: collections.deque[tuple[Record, str]] = collections.deque()
         self._names: dict[str, str] = {}
@@ -75,6 +76,11 @@ class Tracker:
         self._thread = threading.Thread(target=self._run, daemon=True)
         if target is not None:
             self._thread.start()
+
+    def begin(self, key: str, name: str) -> None:
+        """Note that a task runs now; it reports when it has loaded what it needs."""
+        self._names[key] = name
+        self._latest.setdefault(key, {})
 
     def report(self, key: str, name: str, step: int, values: Mapping[str, float]) -> None:
         """Take live scalars of a task."""
@@ -89,6 +95,12 @@ class Tracker:
     def latest(self) -> dict[str, dict[str, float]]:
         """Return key -> the latest value of each scalar."""
         return self._latest
+
+    def describe_mirror(self) -> tuple[int, str | None]:
+        """Return how many metrics and records wait to be sent to MLflow, and what goes wrong with it, if anything."""
+        with self._lock:
+            waiting = [*self._steps.values(), *self._sending.values()]
+        return sum(map(len, waiting)) + len(self._finished), self._problem
 
     def finish(self, key: str, name: str) -> None:
         """Note that a task has a record (of success or failure) to be mirrored."""
@@ -140,14 +152,17 @@ class Tracker:
         mirror = self._connected()
         with self._lock:
             steps, self._steps = self._steps, {}
+            self._sending = steps
         try:
             for key in list(steps):
                 mirror.log_steps(key, self._names[key], steps[key])
-                del steps[key]
+                with self._lock:
+                    del steps[key]
             for key in list(self._latest):
                 mirror.log_pictures(key, self._names[key], self._list_pictures(key))
         finally:
             with self._lock:  # what could not be sent goes back, before what came in meanwhile
+                self._sending = {}
                 for key, unsent in steps.items():
                     self._steps[key] = (unsent + self._steps.get(key, []))[-KEPT_STEPS:]
         while self._finished:
