@@ -64,7 +64,7 @@ class Notifier:
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
         if any(thread.is_alive() for thread in self._threads):
-            self._problems.append(f"the notification took longer than {LIMIT_S:.0f} s and was given up")
+            self._problems.append(f"the notification took longer than {LIMIT_S:g} s and was given up")
         for problem in self._problems:
             self._warn(problem)
 
@@ -168,7 +168,7 @@ def run_command(command: str, summary: dict[str, Any]) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
-        raise TimeoutError(f"the notify command took longer than {LIMIT_S:.0f} s and was ended") from error
+        raise TimeoutError(f"the notify command took longer than {LIMIT_S:g} s and was ended") from error
     if process.returncode:
         last = errors.decode(errors="replace").strip().splitlines()[-1:]
         raise OSError(f"the notify command ended with code {process.returncode}{': ' + last[0] if last else ''}")
