@@ -40,7 +40,9 @@ def read_names_of_ray() -> set[str]:
     found = importlib.util.find_spec("ray")
     assert found is not None
     assert found.origin is not None
-    panels = Path(found.origin).parent / "dashboard" / "modules" / "metrics" / "dashboards" / "default_dashboard_panels.py"
+    panels = (
+        Path(found.origin).parent / "dashboard" / "modules" / "metrics" / "dashboards" / "default_dashboard_panels.py"
+    )
     return set(re.findall(r"\bray_[a-z_]+", panels.read_text(encoding="utf-8")))
 
 

@@ -125,7 +125,9 @@ def test_a_command_has_the_summary_in_variables_and_on_its_input(
     start: Start, state, warnings: list[str], tmp_path: Path
 ) -> None:
     state.status = dict.fromkeys(state.status, Status.DONE)
-    with start(command=f'cat > {tmp_path}/stdin; echo "$SEGSHIFT_EVENT,$SEGSHIFT_OUTCOME,$SEGSHIFT_DONE,$SEGSHIFT_TASK" > {tmp_path}/out'):
+    with start(
+        command=f'cat > {tmp_path}/stdin; echo "$SEGSHIFT_EVENT,$SEGSHIFT_OUTCOME,$SEGSHIFT_DONE,$SEGSHIFT_TASK" > {tmp_path}/out'
+    ):
         pass
     assert warnings == []
     assert (tmp_path / "out").read_text() == "end,complete,3,\n"

@@ -51,7 +51,20 @@ def test_a_running_sweep() -> None:
     assert line in text.splitlines(), "on a line of its own"
     assert "MLflow: server away (9 waiting to be sent)" in text
     (row,) = [line for line in text.splitlines() if line.startswith("t[seed=0]")]
-    assert row.split() == ["t[seed=0]", row.split()[1], "40", "2.5/s", "1", "min", "15", "s", "loss", "0.250", "mIoU", "40.0"]
+    assert row.split() == [
+        "t[seed=0]",
+        row.split()[1],
+        "40",
+        "2.5/s",
+        "1",
+        "min",
+        "15",
+        "s",
+        "loss",
+        "0.250",
+        "mIoU",
+        "40.0",
+    ]
     assert "failed  bad: no luck" in text
     assert f"segshift logs {'c' * 12}" in text
     assert f"done     first  {KEY[:12]}" in text
@@ -79,7 +92,9 @@ def test_many_tasks_are_counted_by_stage_and_many_failures_are_cut() -> None:
     tasks |= {f"f{n:031x}": task("failed", f"b{n}", "b", message="?") for n in range(SHOWN_FAILED + 2)}
     text = show(draw_status(sweep("failed", tasks)))
     assert "... and 2 more; `segshift status EXPERIMENT --json` lists all" in text
-    rows = {line.split()[0]: line.split()[1:] for line in text.splitlines() if line[:1] in ("s", "a", "b") and line.split()}
+    rows = {
+        line.split()[0]: line.split()[1:] for line in text.splitlines() if line[:1] in ("s", "a", "b") and line.split()
+    }
     assert rows["stage"] == ["done", "failed"]
     assert rows["a"] == [str(LISTED_TASKS), "·"]
     assert rows["b"] == ["·", str(SHOWN_FAILED + 2)]

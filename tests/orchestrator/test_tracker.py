@@ -217,3 +217,47 @@ def test_pictures_that_could_not_be_sent_are_sent_when_mlflow_is_back(mirror, st
     mirror.away.clear()
     assert made.close("FINISHED") is None
     assert (task.key, ["iteration_000010.png"]) in mirror.sent
+
+
+def test_a_task_that_has_begun_is_live_and_sends_nothing(mirror, store: Store, finished) -> None:
+    task = finished("clean")
+    made = Tracker(TARGET, store)
+    made.begin(task.key, task.name)
+    assert made.latest() == {task.key: {}}
+    made.report(task.key, task.name, 1, {"loss": 2.0})
+    made.begin(task.key, task.name)  # again, after its process died
+    assert made.latest() == {task.key: {"loss": 2.0, "step": 1}}
+    made.finish(task.key, task.name)
+    made.close("FINISHED")
+    assert [sent for sent in mirror.sent if sent[0] == task.key] == [(task.key, (1, {"loss": 2.0})), (task.key, "done")]
+
+
+def test_what_waits_for_mlflow_is_counted_also_while_it_is_being_sent(
+    mirror, store: Store, finished, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = finished("clean")
+    mirror.away.set()
+    sending, go_on = threading.Event(), threading.Event()
+    original = mirror.log_steps
+
+    def log_steps(self: Any, *arguments: Any) -> None:
+        sending.set()
+        assert go_on.wait(DEADLINE_S)
+        original(self, *arguments)
+
+    monkeypatch.setattr(mirror, "log_steps", log_steps)
+    made = Tracker(TARGET, store)
+    assert made.describe_mirror() == (0, None)
+    for step in range(3):
+        made.report(task.key, task.name, step, {})
+    made.finish(task.key, task.name)
+    assert mirror.failed.wait(DEADLINE_S)
+    while made.describe_mirror()[1] is None:
+        pass
+    assert made.describe_mirror() == (4, "server away")
+    mirror.away.clear()
+    assert sending.wait(DEADLINE_S)
+    assert made.describe_mirror()[0] == 4, "taken out to be sent, and not there yet"
+    go_on.set()
+    made.close("FINISHED")
+    assert made.describe_mirror() == (0, None)

@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
+from experiments.facts import WorkspaceFacts
 from experiments.graph import expand
 from experiments.load import load_experiment
+from experiments.workspace import Workspace
 from orchestrator.cli import status as command
 from orchestrator.store import Store
 from orchestrator.sweep_note import NoteWriter, SweepNote, make_note, name_note
@@ -74,9 +76,6 @@ def test_overrides_mean_the_sweep_with_those_overrides(segshift, results: Store,
 
 
 def expand_tiny(tiny: Path, *overrides: str) -> Any:
-    from experiments.workspace import Workspace
-    from experiments.facts import WorkspaceFacts
-
     loaded = load_experiment(str(tiny), "full", overrides)
     return expand(loaded, WorkspaceFacts(loaded, Workspace()))
 
@@ -169,7 +168,8 @@ def test_a_note_of_a_newer_segshift_is_refused(segshift, results: Store) -> None
 
 def test_ten_thousand_tasks_are_counted_and_not_listed(segshift, results: Store) -> None:
     tasks = {
-        f"{n:032x}": {"name": f"t[n={n}]", "stage": f"s{n % 3}", "kind": "evaluate", "status": "done"} for n in range(10_000)
+        f"{n:032x}": {"name": f"t[n={n}]", "stage": f"s{n % 3}", "kind": "evaluate", "status": "done"}
+        for n in range(10_000)
     }
     note = SweepNote(
         schema_version=1, experiment="big", variant="full", title="?", updated_at="2026-01-01T00:00:00+00:00",
