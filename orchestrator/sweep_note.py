@@ -137,6 +137,7 @@ def make_note(
     ended: Ending | None = None,
     seconds_to_go: float | None = None,
     pace: Pace | None = None,
+    before: Mapping[str, TaskNote] | None = None,
 ) -> SweepNote:
     """Describe a sweep as it is now.
 
@@ -147,20 +148,27 @@ def make_note(
         ended: how it ended.
         seconds_to_go: the estimate.
         pace: tells seconds and speed of running tasks; it has observed `state.live`.
+        before: the tasks of the note before it, of the same sweep: those whose status is the same are not described again.
     """
     now = time.monotonic()
     tasks: dict[str, TaskNote] = {}
     for key, status in state.status.items():
-        task, live = state.graph.tasks[key], _choose_live(state, key)
+        live = _choose_live(state, key)
+        name = _name_status(status, live is not None)
+        known = before.get(key) if before is not None else None
+        if known is not None and known.status == name != "running":
+            tasks[key] = known
+            continue
+        task = state.graph.tasks[key]
         tasks[key] = TaskNote(
             name=task.name,
             stage=task.stage,
             kind=task.kind,
-            status=_name_status(status, live is not None),
+            status=name,
             seconds=pace.seconds(key, now) if pace is not None and live is not None else state.seconds.get(key),
             message=state.messages.get(key),
             steps_per_s=pace.rate(key, now) if pace is not None and live is not None else None,
-            live={name: value for name, value in (live or {}).items() if math.isfinite(value)},
+            live={scalar: value for scalar, value in (live or {}).items() if math.isfinite(value)},
         )
     return SweepNote(
         schema_version=SCHEMA_VERSION,
@@ -183,17 +191,18 @@ def _choose_live(state: SweepState, key: str) -> Mapping[str, float] | None:
     return state.live.get(key) if state.status[key] is Status.SUBMITTED else None
 
 
-def _name_status(status: Status, reports: bool) -> TaskStatus:
-    if status is Status.SUBMITTED:
-        return "running" if reports else "waiting"
-    names: dict[Status, TaskStatus] = {
-        Status.CACHED: "cached",
-        Status.WAITING: "waiting",
-        Status.DONE: "done",
-        Status.FAILED: "failed",
-        Status.SKIPPED: "skipped",
-    }
-    return names[status]
+_NAMES: dict[Status, TaskStatus] = {
+    Status.CACHED: "cached",
+    Status.WAITING: "waiting",
+    Status.SUBMITTED: "waiting",
+    Status.DONE: "done",
+    Status.FAILED: "failed",
+    Status.SKIPPED: "skipped",
+}
+
+
+def _name_status(status: Status, runs: bool) -> TaskStatus:
+    return "running" if runs else _NAMES[status]
 
 
 def tell_time() -> str:
@@ -269,6 +278,7 @@ class NoteWriter:
             resources=dict(resources or {}),
         )
         self._pace = Pace()
+        self._before: Mapping[str, TaskNote] = {}
         self._wait_s = REFRESH_S
         self._next = 0.0
 
@@ -293,7 +303,8 @@ class NoteWriter:
             self._pace.observe(self._state.live, begun)
             driver = self._driver.model_copy(update={"refresh_s": self._wait_s})
             left_s = None if ended else estimate_remaining_s(self._state, self._costs, self._slots)
-            note = make_note(self._state, driver, self._started_at, ended, left_s, self._pace)
+            note = make_note(self._state, driver, self._started_at, ended, left_s, self._pace, self._before)
+            self._before = note.tasks
             self._store.write_note(self._name, note.model_dump_json(exclude_defaults=True))
         except Exception as error:  # whatever a store raises: a sweep never fails for want of a note
             log.warning("the note of the sweep could not be written: %s", error)

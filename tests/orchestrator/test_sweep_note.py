@@ -79,6 +79,18 @@ def test_a_note_says_of_every_task_where_it_is(state: SweepState) -> None:
     assert (note.mirror_problem, note.mlflow_queue, note.seconds_to_go) == ("server away", 17, 60.0)
 
 
+def test_a_note_after_another_tells_all_that_changed(state: SweepState) -> None:
+    before = make_note(state)
+    keys = {task.name: key for key, task in before.tasks.items()}
+    state.status[keys["busy"]], state.seconds[keys["busy"]] = Status.DONE, 7.0
+    state.status[keys["queued"]], state.messages[keys["queued"]] = Status.FAILED, "no luck either"
+    state.status[keys["waiting"]] = Status.SUBMITTED
+    state.live = {keys["begun"]: {"step": 1}, keys["waiting"]: {"step": 2}}
+    after = make_note(state, before=before.tasks)
+    assert after.tasks == make_note(state).tasks
+    assert after.tasks != before.tasks
+
+
 def test_a_note_is_read_as_it_was_written(state: SweepState, store: Store) -> None:
     with NoteWriter(store, state, {}, 2.0, "http://ray", "http://mlflow", {"CPU": 2.0}):
         note = read_note(store, NAME)
