@@ -97,8 +97,11 @@ class SweepPicture:
 
     @property
     def is_over(self) -> bool:
-        """Whether no driver runs it, nor anything else a task of it."""
-        return self.status.state != "running" and not self.status.note.count()["running"]
+        """Whether it ended, or its driver no longer answers; what never began is waited for."""
+        counts = self.status.note.count()
+        if self.status.state == "unknown":
+            return not (counts["running"] or counts["waiting"])
+        return self.status.state != "running" and not counts["running"]
 
     @property
     def code(self) -> int:
@@ -222,7 +225,13 @@ def find_sweep(options: argparse.Namespace, store: Store) -> Callable[[], SweepP
         name = name_note(note.experiment, note.variant)
         return lambda: SweepPicture(look_at_note(name, store))
     known = plan or read_plan(options, read_workspace(options))
-    return lambda: SweepPicture(survey_records(known, store))
+    expected = name_note(known.graph.name, known.graph.variant)
+
+    def look() -> SweepPicture:  # its sweep may begin while we watch
+        begun = read_note(store, expected) is not None
+        return SweepPicture(look_at_note(expected, store) if begun else survey_records(known, store))
+
+    return look
 
 
 def find_note(experiment: str, profile: str | None, store: Store) -> SweepNote | None:

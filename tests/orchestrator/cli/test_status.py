@@ -146,6 +146,24 @@ def test_watching_ends_with_the_sweep_and_tells_each_failure_once(
     assert "2/3 done (0 cached) · 1 failed" in done.out
 
 
+def test_watching_waits_for_a_sweep_that_has_not_begun(
+    segshift, results: Store, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph = expand_tiny(tiny)
+    note = make_note(SweepState(graph, dict.fromkeys(graph.tasks, Status.WAITING)), ended="stopped")
+    pauses: list[float] = []
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 2:
+            results.write_note(name_note(graph.name, graph.variant), note.model_dump_json())
+
+    monkeypatch.setattr(command.time, "sleep", pause)
+    done = segshift("status", tiny, "--watch", "--profile", "full")
+    assert (done.code, len(pauses)) == (0, 2)
+    assert "8 waiting" in done.out
+
+
 def test_watching_ends_at_once_where_nothing_runs(segshift, results: Store, state: SweepState) -> None:
     results.write_note(name_note("byhand", "full"), make_note(state, ended="failed").model_dump_json())
     done = segshift("status", "byhand", "--watch")
