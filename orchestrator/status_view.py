@@ -158,7 +158,7 @@ def draw_store(
     """Draw what a store holds: its sweeps, those that run first, and the finished tasks by stage."""
     parts: list[RenderableType] = []
     if sweeps:
-        table = _make_table("sweep", "variant", "state", "written", "", title=f"Sweeps in {root}")
+        table = _make_table("sweep", "variant", "state", "written", "how far", title=f"Sweeps in {root}")
         for status in sorted(sweeps, key=lambda status: status.state != "running"):
             state = Text("no answer" if status.state == "lost" else status.state, style=_STATE_STYLES[status.state])
             note = status.note
