@@ -52,8 +52,9 @@ def identify(
     Returns:
         JSON-able data for `compute_key`.
     """
-    named = {"label", "resources", "expected_seconds", "kind", "model", "dataset", "source", "target"}
-    identity = settings.model_dump(mode="json", exclude=named)
+    practical = set(StageSettings.model_fields)
+    named = {"kind", "model", "dataset", "source", "target"}
+    identity = settings.model_dump(mode="json", exclude=practical | named)
     if isinstance(settings, TrainStage | UdaStage):
         identity["training"] = _identify_training(settings.training)
         for name in _LATER_PARTS:

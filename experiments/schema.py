@@ -27,15 +27,42 @@ from experiments.search import SearchSettings
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
 
 
+LABEL_PATTERN = r"^(!?[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?|!?in\([A-Za-z0-9._, -]+\))$"  # Ray's label selectors
+
+
 class ResourceSettings(Settings):
-    """What one task asks Ray for: CPU cores, GPUs (a fraction packs several tasks on one) and memory.
+    """What one task asks Ray for.
 
     A training of several workers (`training.workers`) asks for this much for each of them.
+
+    Attributes:
+        cpus: cores.
+        gpus: GPUs; a fraction packs several tasks on one.
+        memory_gb: GiB of a machine's memory that are reserved for it; None reserves nothing.
+        pack: ask for no more of a GPU, and for as much memory, as `segshift profile` or earlier records have measured that
+            the stage needs; what is not measured yet asks for the above.
+        custom: other resources by the names that the cluster's machines were started with.
+        labels: of the machines that it may run on, label -> value, `!value`, `in(a, b)` or `!in(a, b)`.
     """
 
     cpus: float = Field(1, gt=0)
     gpus: float = Field(0, ge=0)
     memory_gb: float | None = Field(None, gt=0)
+    pack: bool = False
+    custom: dict[str, Annotated[float, Field(gt=0)]] = {}
+    labels: dict[str, Annotated[str, Field(pattern=LABEL_PATTERN)]] = {}
+
+    @model_validator(mode="after")
+    def _check_amounts(self) -> ResourceSettings:
+        """Refuse what Ray would refuse when a task is submitted."""
+        for name, amount in {"gpus": self.gpus, **self.custom}.items():
+            if amount > 1 and amount != int(amount):
+                raise ValueError(f"`{name}` is a fraction below 1 or a whole number, got {amount:g}")
+        reserved = {"CPU": "cpus", "GPU": "gpus", "memory": "memory_gb"}
+        for name in self.custom:
+            if name in reserved:
+                raise ValueError(f"`custom` names '{name}', which has a key of its own: write `{reserved[name]}`")
+        return self
 
 
 class MatrixSettings(Settings):
@@ -66,10 +93,19 @@ class MatrixSettings(Settings):
 
 
 class StageSettings(Settings):
-    """What every stage has: its label on the leaderboard, its resources, and what a task of it is expected to cost."""
+    """What every stage has; none of it decides a result.
+
+    Attributes:
+        label: how the leaderboard calls it.
+        expected_seconds: what a task of it is expected to take, until it is measured.
+        time_limit_s: how long a task of it, or a trial of its search, may run: one that hangs is ended then, with the stacks
+            of its threads in its log. Its waiting does not count.
+        resources: what a task of it asks for.
+    """
 
     label: str | None = None
     expected_seconds: float | None = Field(None, gt=0)
+    time_limit_s: float | None = Field(None, gt=0)
     resources: ResourceSettings = ResourceSettings()
 
 

@@ -79,8 +79,12 @@ class Task:
     @property
     def name(self) -> str:
         """The stage and its point, as shown to people: `daformer[seed=0]`."""
-        axes = ", ".join(f"{axis}={self.shown.get(axis, describe(value))}" for axis, value in self.point.items())
+        axes = ", ".join(self.list_axes())
         return f"{self.stage}[{axes}]" if axes else self.stage
+
+    def list_axes(self) -> list[str]:
+        """Return where it stands, as shown to people: `["seed=0", ...]`."""
+        return [f"{axis}={self.shown.get(axis, describe(value))}" for axis, value in self.point.items()]
 
 
 def describe(value: Any) -> str:

@@ -7,11 +7,11 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from adapt.errors import PrerequisiteError
-from experiments.graph import Graph
+from orchestrator.capacity import Machine, read_machine
 
 OBJECT_STORE_BYTES = 100 * 2**20  # ours: only handles and scalars travel, the least that Ray accepts is 78 MB
 TOKEN_HINT = "asks for a token: run `ray get-auth-token`"
@@ -23,54 +23,22 @@ class ClusterSession:
 
     Attributes:
         dashboard_url: of the Ray dashboard, or None.
-        machines: `CPU` and `GPU` counts and `GB` of memory of each machine.
+        machines: that were there when it was opened.
     """
 
     dashboard_url: str | None
-    machines: tuple[dict[str, float], ...]
+    machines: tuple[Machine, ...]
 
     @property
     def cpus(self) -> float:
         """Cores of all machines."""
-        return sum(machine["CPU"] for machine in self.machines)
+        return self.resources["CPU"]
 
     @property
     def resources(self) -> dict[str, float]:
-        """`CPU`, `GPU` and `GB` of memory of all machines together."""
-        return {name: sum(machine[name] for machine in self.machines) for name in ("CPU", "GPU", "GB")}
-
-    def check_fits(self, graph: Graph) -> None:
-        """Refuse a graph with a task that this cluster can never hold: Ray would let it wait for ever.
-
-        A task, or each of its workers, must fit one machine.
-
-        Raises:
-            PrerequisiteError: naming the stage, what it asks for and what the machines have.
-        """
-        wishes = {task.stage: (task.resources, task.workers) for task in graph.tasks.values()}
-        for stage, (wanted, workers) in wishes.items():
-            amounts = (("CPU", wanted.cpus), ("GPU", wanted.gpus), ("GB", wanted.memory_gb))
-            asked = {name: amount for name, amount in amounts if amount}
-            places = sum(
-                int(min(machine[name] / amount for name, amount in asked.items()) + 1e-9) for machine in self.machines
-            )
-            if places >= workers:
-                continue
-            there = "; ".join(_describe(machine) for machine in self.machines) or "none"
-            if workers > 1:
-                raise PrerequisiteError(
-                    f"stage '{stage}' asks for {workers} workers of {_describe(asked)} each, and the cluster has room for "
-                    f"{places} ({there}). Lower its `training.workers` or its `resources`, or use a larger cluster "
-                    "(--address)."
-                )
-            raise PrerequisiteError(
-                f"stage '{stage}' asks for {_describe(asked)} on one machine, and no machine of the cluster has that "
-                f"({there}). Lower its `resources`, use another profile, or a larger cluster (--address)."
-            )
-
-
-def _describe(resources: Mapping[str, float]) -> str:
-    return ", ".join(f"{amount:.3g} {name}" for name, amount in resources.items())
+        """What all machines have together: `CPU`, `GPU`, `GB` of memory, custom resources."""
+        names = dict.fromkeys(("CPU", *(name for machine in self.machines for name in machine.amounts)))
+        return {name: sum(machine.amounts.get(name, 0.0) for machine in self.machines) for name in names}
 
 
 @contextlib.contextmanager
@@ -89,7 +57,9 @@ def open_cluster(address: str | None, dashboard: bool = True, cpus: int | None =
         PrerequisiteError: Ray cannot be started, or the address does not answer.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_task_oom_retries", "2")  # Ray's own default is to retry for ever
+    os.environ.setdefault(
+        "RAY_task_oom_retries", "0"
+    )  # Ray's own default is for ever; the driver asks for more memory instead
     import ray
 
     common = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": True}
@@ -117,15 +87,13 @@ def open_cluster(address: str | None, dashboard: bool = True, cpus: int | None =
         signal.signal(signal.SIGTERM, terminate)  # Ray's own prints a stack trace and leaves without cancelling tasks
     try:
         url = f"http://{context.dashboard_url}" if context.dashboard_url else None
-        alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-        yield ClusterSession(url, tuple(_measure(resources) for resources in alive))
+        yield ClusterSession(url, list_machines())
     finally:
         ray.shutdown()
 
 
-def _measure(resources: Mapping[str, float]) -> dict[str, float]:
-    return {
-        "CPU": resources.get("CPU", 0.0),
-        "GPU": resources.get("GPU", 0.0),
-        "GB": resources.get("memory", 0.0) / 2**30,
-    }
+def list_machines() -> tuple[Machine, ...]:
+    """Return the machines of the cluster that this process is connected to, as they are now."""
+    import ray
+
+    return tuple(read_machine(node) for node in ray.nodes() if node["Alive"])

@@ -15,8 +15,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from adapt.stopping import Stopped
 from orchestrator.execute import CRASH_RETRIES, Assignment, Attempt, attempt, describe_crash
-from orchestrator.stages.stage import OnStep
+from orchestrator.reporter import Reporter
+from orchestrator.request import list_bundle
 from orchestrator.store import Store
 
 START_TIMEOUT_S = (
@@ -35,7 +37,7 @@ class WorkerError(Exception):
         self.failed = failed
 
 
-def attempt_in_workers(assignment: Assignment, store: Store, on_step: OnStep) -> Attempt:
+def attempt_in_workers(assignment: Assignment, store: Store, reporter: Reporter) -> Attempt:
     """Run a task's stage in as many workers as its training asks for; wait until the cluster has room for all of them.
 
     A worker that dies ends the others. All are started again then, `CRASH_RETRIES` times, and go on from the resume point.
@@ -43,14 +45,17 @@ def attempt_in_workers(assignment: Assignment, store: Store, on_step: OnStep) ->
     Args:
         assignment: the task.
         store: on a disk that every worker sees.
-        on_step: takes live scalars of the first worker; it is pickled to it.
+        reporter: takes live scalars of the first worker, and tells it when to stop; it is pickled to it.
 
     Returns:
         What the first worker made, or the failure that ended them all.
+
+    Raises:
+        Stopped: they were asked to stop.
     """
     from ray.train import WorkerGroupError
 
-    trainer = _build_trainer(assignment, store, on_step)
+    trainer = _build_trainer(assignment, store, reporter)
     cause = ""
     for _ in range(CRASH_RETRIES + 1):
         try:
@@ -58,6 +63,9 @@ def attempt_in_workers(assignment: Assignment, store: Store, on_step: OnStep) ->
             return made
         except WorkerGroupError as error:
             failures = [error.worker_failures[rank] for rank in sorted(error.worker_failures)]
+            stopped = next((failure for failure in failures if isinstance(failure, Stopped)), None)
+            if stopped is not None:
+                raise stopped from None
             if failures and all(isinstance(failure, WorkerError) for failure in failures):
                 return find_cause([failure.failed for failure in failures])
             crash = next((f for f in failures if not isinstance(f, WorkerError)), error)
@@ -65,7 +73,7 @@ def attempt_in_workers(assignment: Assignment, store: Store, on_step: OnStep) ->
     return describe_crash(f"a worker died {CRASH_RETRIES + 1} times ({cause})")
 
 
-def _build_trainer(assignment: Assignment, store: Store, on_step: OnStep) -> Any:
+def _build_trainer(assignment: Assignment, store: Store, reporter: Reporter) -> Any:
     os.environ.setdefault("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", str(START_TIMEOUT_S))
     os.environ["RAY_CHDIR_TO_TRIAL_DIR"] = "0"  # paths in settings are relative to where the sweep was started
     from ray.train import RunConfig, ScalingConfig
@@ -73,15 +81,15 @@ def _build_trainer(assignment: Assignment, store: Store, on_step: OnStep) -> Any
 
     task = assignment.task
     wanted = task.resources
-    each: dict[str, float] = {"CPU": wanted.cpus}
-    if wanted.gpus:
-        each["GPU"] = wanted.gpus
-    if wanted.memory_gb:
-        each["memory"] = int(wanted.memory_gb * 2**30)
     return TorchTrainer(
         _work,
-        train_loop_config={"assignment": assignment, "store": store, "on_step": on_step},
-        scaling_config=ScalingConfig(num_workers=task.workers, use_gpu=wanted.gpus > 0, resources_per_worker=each),
+        train_loop_config={"assignment": assignment, "store": store, "reporter": reporter},
+        scaling_config=ScalingConfig(
+            num_workers=task.workers,
+            use_gpu=wanted.gpus > 0,
+            resources_per_worker=list_bundle(wanted),
+            label_selector=dict(wanted.labels) or None,
+        ),
         run_config=RunConfig(name=f"workers-{uuid.uuid4().hex}", storage_path=str(store.scratch(task.key).absolute())),
     )
 
@@ -90,9 +98,10 @@ def _work(config: Mapping[str, Any]) -> Attempt | None:
     """Run the stage in one worker; return what it made in the first and nothing in the others."""
     from adapt.training.distributed import get_rank
 
-    assignment, store, on_step = config["assignment"], config["store"], config["on_step"]
+    assignment, store, reporter = config["assignment"], config["store"], config["reporter"]
     if get_rank() == 0:
-        made = attempt(assignment, store, on_step)
+        with reporter.hearing_stops():
+            made = attempt(assignment, store, reporter)
     else:
         with tempfile.TemporaryDirectory() as folder:
             made = attempt(replace(assignment, folder=Path(folder)), store, _ignore)

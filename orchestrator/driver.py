@@ -1,28 +1,46 @@
 """The driver: a graph to finished records on Ray, by one loop (ready, submit, wait, note).
 
-It holds no state that the store lacks: after Ctrl-C, kill -9 or a lost machine the same command goes on.
+It holds no state that the store lacks: after Ctrl-C, kill -9 or a lost machine the same command goes on. What dies is tried
+again here, not by Ray, so that one place decides how often, and with how much memory.
 """
 
 from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from experiments.planning import Plan
-from experiments.schema import BenchmarkStage, SearchStage
 from experiments.task import Task
-from orchestrator.execute import CRASH_RETRIES, Assignment, Attempt, attempt, execute, record_crash
-from orchestrator.stages.stage import OnStep
+from orchestrator.capacity import Machine
+from orchestrator.cluster_session import list_machines
+from orchestrator.costs import estimate_s, name_cost, read_costs
+from orchestrator.execute import CRASH_RETRIES, Assignment, Attempt, describe_crash, record_crash
+from orchestrator.head import HeadLostError, HeadWatch
+from orchestrator.priority import longest_remaining
+from orchestrator.profiles import pack, read_profiles
+from orchestrator.ready_queue import ReadyQueue
+from orchestrator.request import ask
 from orchestrator.store import Store
 from orchestrator.sweep_state import Status, SweepState
-from orchestrator.tracker import MirrorTarget, Tracker
+from orchestrator.tracker import MirrorTarget, Poll, Tracker
+from orchestrator.worker import Outcome, run_on_worker
 
 log = logging.getLogger(__name__)
 
+GRACE_S = (
+    30.0  # ours: for tasks to keep what they go on from when the sweep is stopped; cloud notices are 30 s at least
+)
 CLOSE_TIMEOUT_S = 10.0  # for MLflow after Ctrl-C: longer than a flush, shorter than patience
+LIMIT_SLACK_S = 5.0  # ours: a task at its time limit first writes its stacks to its log
+MACHINES_S = 10.0  # between two looks at which machines there are
+STOPS = 100  # ours: how often a task moves away from machines that are taken back before that is a failure
+UNKNOWN_S = 60.0  # ours: for the order of tasks of which nothing is known
 WAIT_S = 0.5  # between two looks at live scalars
 
 
@@ -32,6 +50,7 @@ def run_sweep(
     store: Store,
     mirror: MirrorTarget | None,
     on_change: Callable[[SweepState], None],
+    grace_s: float = 0.0,
 ) -> SweepState:
     """Run the waiting tasks of a graph on the Ray cluster that this process is connected to.
 
@@ -43,18 +62,24 @@ def run_sweep(
         store: where results go.
         mirror: the MLflow to mirror to, or None.
         on_change: called after every change and every `WAIT_S`, to draw progress.
+        grace_s: on Ctrl-C or SIGTERM tasks may take so long to keep what they go on from; a second one ends them at once.
 
     Returns:
         The state at the end.
+
+    Raises:
+        HeadLostError: the head of the cluster is gone.
     """
     sweep = _Sweep(plan, state, store, mirror)
-    with sweep.cancelling():
-        sweep.submit(sweep.start())
+    with sweep.stopping(on_change, grace_s):
+        sweep.queue.add(sweep.start())
+        sweep.submit()
         while sweep.running:
             on_change(state)
             for task, reference in sweep.wait():
-                sweep.submit(sweep.settle(task, reference))
-            sweep.poll()
+                sweep.settle(task, reference)
+            sweep.submit()
+            sweep.end_overdue(sweep.poll())
         on_change(state)
     state.mirror_problem = sweep.close()
     return state
@@ -87,50 +112,9 @@ def assign(plan: Plan, task: Task) -> Assignment:
     return Assignment(task, plan.graph.name, plan.graph.profile, roots, weights, plan.cache)
 
 
-def run_on_worker(assignment: Assignment, store: Store, tracker: Any) -> tuple[str, float, str | None]:
-    """Run a task in a Ray worker; return (status, seconds, message): the record itself stays in the store."""
-    task = assignment.task
-
-    def on_step(step: int, values: Mapping[str, float]) -> None:
-        tracker.report.remote(task.key, task.name, step, dict(values))
-
-    tracker.begin.remote(task.key, task.name)
-    record = execute(assignment, store, on_step, _choose_attempt(task))
-    return record.status, record.seconds, record.failure.message if record.failure else None
-
-
-def _choose_attempt(task: Task) -> Callable[[Assignment, Store, OnStep], Attempt]:
-    """Return how a task is run: in its worker, or in others that it starts and waits for."""
-    if isinstance(task.settings, SearchStage):
-        from orchestrator.search import attempt_search
-
-        return attempt_search
-    if is_sharded(task):
-        from orchestrator.shards import attempt_in_shards
-
-        return attempt_in_shards
-    if task.workers > 1:
-        from orchestrator.data_parallel import attempt_in_workers
-
-        return attempt_in_workers
-    return attempt
-
-
-def is_sharded(task: Task) -> bool:
-    """Say whether several processes of the cluster share a task's work."""
-    return isinstance(task.settings, BenchmarkStage) and task.settings.shards > 1
-
-
-def _ask(task: Task) -> dict[str, float | None]:
-    """Return what a task asks Ray for; one that only starts others and waits for them asks for nothing itself.
-
-    Those each ask for the task's resources: a search's trials, a training's workers, a benchmark's shards.
-    """
-    if task.workers > 1 or is_sharded(task) or isinstance(task.settings, SearchStage):
-        return {"num_cpus": 0}
-    memory_gb = task.resources.memory_gb
-    memory = int(memory_gb * 2**30) if memory_gb else None
-    return {"num_cpus": task.resources.cpus, "num_gpus": task.resources.gpus, "memory": memory}
+def name_in_dashboard(experiment: str, task: Task) -> str:
+    """Return how Ray's dashboard calls a task: `uda:gta2cityscapes/daformer/seed=0`."""
+    return "/".join([f"{task.kind}:{experiment}", task.stage, *task.list_axes()])
 
 
 class _Sweep:
@@ -138,18 +122,47 @@ class _Sweep:
 
     def __init__(self, plan: Plan, state: SweepState, store: Store, mirror: MirrorTarget | None) -> None:
         import ray
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         self.ray = ray
+        self.head = HeadWatch(ray.get_runtime_context().gcs_address)
         self.plan, self.state, self.store = plan, state, store
         self.running: dict[Any, Task] = {}
+        self.ended: dict[Any, Attempt] = {}  # references of tasks that this driver ended, and what became of those
+        self.crashes: Counter[str] = Counter()
+        self.stops: Counter[str] = Counter()
+        self.given_more: set[str] = set()
         self.dependants = state.graph.dependants()
         self.lacking: dict[str, int] = {}
+        self.profiles = read_profiles(store)
+        self.machines: tuple[Machine, ...] = ()
+        self.looked_at_machines = float("-inf")
+        self.queue = ReadyQueue(self._rank(), self._count_places)
         self.remote = ray.remote(run_on_worker)
-        self.tracker = ray.remote(Tracker).options(num_cpus=0).remote(mirror, store)
+        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+        # Beside the driver: it shall not be lost with some other machine.
+        self.tracker = ray.remote(Tracker).options(num_cpus=0, scheduling_strategy=here).remote(mirror, store)
         if mirror is not None:
             cached = [state.graph.tasks[key] for key, status in state.status.items() if status is Status.CACHED]
             for task in list_unmirrored(cached, mirror, store):
                 self.tracker.finish.remote(task.key, task.name)
+
+    def _rank(self) -> dict[str, float]:
+        """Return how long the way from each waiting task's start to the end of the sweep is."""
+        graph, costs = self.state.graph, read_costs(self.store)
+        waiting = {key: task for key, task in graph.tasks.items() if self.state.status[key] is Status.WAITING}
+        seconds = {key: estimate_s(task, graph, costs) or UNKNOWN_S for key, task in waiting.items()}
+        return longest_remaining(seconds, {key: list(task.inputs.values()) for key, task in waiting.items()})
+
+    def _count_places(self, task: Task) -> int:
+        return sum(machine.count_places(task.resources) for machine in self.look_at_machines())
+
+    def look_at_machines(self) -> tuple[Machine, ...]:
+        """Return the machines of the cluster, as they were a moment ago: they come and go."""
+        if time.monotonic() - self.looked_at_machines > MACHINES_S:
+            self.head.require()
+            self.machines, self.looked_at_machines = list_machines(), time.monotonic()
+        return self.machines
 
     def start(self) -> list[Task]:
         """Count what each waiting task lacks and return those that lack nothing."""
@@ -158,15 +171,19 @@ class _Sweep:
             if status[key] is Status.WAITING:
                 self.lacking[key] = sum(status[needed] is not Status.CACHED for needed in set(task.inputs.values()))
                 if self.lacking[key] == 0:
-                    ready.append(task)
+                    ready.append(self._pack(task))
         return ready
 
-    def submit(self, tasks: list[Task]) -> None:
-        """Hand tasks to Ray; they start when their resources are free."""
-        for task in tasks:
-            reference = self.remote.options(name=task.name, max_retries=CRASH_RETRIES, **_ask(task)).remote(
-                assign(self.plan, task), self.store, self.tracker
-            )
+    def _pack(self, task: Task) -> Task:
+        name = name_cost(self.state.graph.name, self.state.graph.variant, task.stage)
+        return replace(task, resources=pack(task.resources, self.profiles.get(name)))
+
+    def submit(self) -> None:
+        """Hand Ray what is due; it starts when its resources are free."""
+        for task in self.queue.take():
+            options = {"name": name_in_dashboard(self.state.graph.name, task), "max_retries": 0, **ask(task)}
+            assignment = assign(self.plan, task)
+            reference = self.remote.options(**options).remote(assignment, self.store, self.tracker)
             self.running[reference] = task
             self.state.status[task.key] = Status.SUBMITTED
 
@@ -177,51 +194,129 @@ class _Sweep:
             finished, _ = self.ray.wait(list(self.running), num_returns=len(self.running), timeout=0)
         return [(self.running.pop(reference), reference) for reference in finished]
 
-    def settle(self, task: Task, reference: Any) -> list[Task]:
-        """Note how a task ended; return the tasks that it made ready."""
-        try:
-            status, seconds, message = self.ray.get(reference)
-        except self.ray.exceptions.RayTaskError as error:  # raised outside the stage: no lease, no store
-            cause = error.cause or error
-            status, seconds, message = "failed", 0.0, f"{type(cause).__name__}: {cause}"
-        except self.ray.exceptions.RayError as error:
-            cause = str(error).strip().splitlines()[0]
-            status, seconds, message = "failed", 0.0, f"its worker died {CRASH_RETRIES + 1} times ({cause})"
-            record_crash(assign(self.plan, task), self.store, message)
-            if isinstance(task.settings, SearchStage):
-                from orchestrator.reservation import free_resources
-
-                free_resources(self.store.scratch(task.key))
-        self.state.status[task.key] = Status.DONE if status == "done" else Status.FAILED
-        self.state.seconds[task.key] = seconds
+    def settle(self, task: Task, reference: Any) -> None:
+        """Note how a task ended and queue those that it made ready, or queue it again where its process died."""
+        self.queue.give_back(task)
+        outcome = self._read(task, reference)
+        if isinstance(outcome, Task):
+            self.state.status[task.key] = Status.WAITING
+            self.tracker.start.remote(task.key, False)
+            self.queue.add([outcome])
+            return
+        self.state.status[task.key] = Status.DONE if outcome.status == "done" else Status.FAILED
+        self.state.seconds[task.key] = outcome.seconds
         self.tracker.finish.remote(task.key, task.name)
-        if status != "done":
-            self.state.messages[task.key] = message or "no reason was given"
+        if outcome.status != "done":
+            self.state.messages[task.key] = outcome.message or "no reason was given"
             self.skip_dependants(task)
-            return []
-        ready = []
+            return
         for key in self.dependants[task.key]:
             if self.state.status[key] is Status.WAITING:
                 self.lacking[key] -= 1
                 if self.lacking[key] == 0:
-                    ready.append(self.state.graph.tasks[key])
-        return ready
+                    self.queue.add([self._pack(self.state.graph.tasks[key])])
+
+    def _read(self, task: Task, reference: Any) -> Outcome | Task:
+        """Return how a task ended, or the task as it is to be tried again."""
+        try:
+            outcome: Outcome = self.ray.get(reference)
+        except self.ray.exceptions.RayTaskError as error:  # raised outside the stage: no lease, no store
+            cause = error.cause or error
+            return self._fail(task, describe_crash(f"{type(cause).__name__}: {cause}", type(cause).__name__))
+        except self.ray.exceptions.RayError as error:
+            return self._read_crash(task, reference, error)
+        if outcome.status != "stopped":
+            return outcome
+        self.stops[task.key] += 1
+        if self.stops[task.key] <= STOPS:
+            return task
+        return self._fail(task, describe_crash(f"its machine was taken back {STOPS + 1} times"))
+
+    def _read_crash(self, task: Task, reference: Any, error: Exception) -> Outcome | Task:
+        """Return what becomes of a task whose process is gone."""
+        self._free(task)
+        if reference in self.ended:
+            return self._fail(task, self.ended.pop(reference))
+        cause = str(error).strip().splitlines()[0]
+        if isinstance(error, self.ray.exceptions.OutOfMemoryError):
+            more = self._ask_for_more(task)
+            if more is not None:
+                log.warning("%s ran out of memory; again with %.3g GB", task.name, more.resources.memory_gb)
+                return more
+            return self._fail(task, describe_crash(self._describe_memory(task), "OutOfMemory"))
+        self.crashes[task.key] += 1
+        if self.crashes[task.key] <= CRASH_RETRIES:
+            log.warning("%s: its worker died (%s); again", task.name, cause)
+            return task
+        return self._fail(task, describe_crash(f"its worker died {CRASH_RETRIES + 1} times ({cause})"))
+
+    def _fail(self, task: Task, crash: Attempt) -> Outcome:
+        """Keep the failure of a task whose process could not."""
+        record_crash(assign(self.plan, task), self.store, crash)
+        return Outcome("failed", crash.seconds, crash.failure.message if crash.failure is not None else None)
+
+    def _free(self, task: Task) -> None:
+        """Free what the trials of a search had reserved: Ray keeps that when the search's own process is gone."""
+        if task.kind == "search":
+            from orchestrator.reservation import free_resources
+
+            free_resources(self.store.scratch(task.key))
+
+    def _ask_for_more(self, task: Task) -> Task | None:
+        """Return a task that ran out of memory with twice the memory, once; None where it had that already."""
+        if task.key in self.given_more:
+            return None
+        self.given_more.add(task.key)
+        wanted = task.resources
+        machines = [machine for machine in self.look_at_machines() if machine.count_places(wanted)]
+        if not machines:
+            return None
+        biggest = max(machines, key=lambda machine: machine.amounts["GB"]).amounts
+        share = biggest["GB"] * wanted.cpus / biggest["CPU"]  # what a task without a reservation may count on
+        memory_gb = min(2 * (wanted.memory_gb or share), biggest["GB"])
+        return replace(task, resources=wanted.model_copy(update={"memory_gb": memory_gb}))
+
+    def _describe_memory(self, task: Task) -> str:
+        asked = f" the second time with {task.resources.memory_gb:.3g} GB reserved" if task.resources.memory_gb else ""
+        return (
+            f"its worker ran out of memory twice,{asked} and was ended before its machine was. Give the stage more "
+            "(`resources.memory_gb`), smaller batches, or a larger machine; `segshift profile` measures what it needs"
+        )
 
     def skip_dependants(self, failed: Task) -> None:
         """Mark all that needs a failed task, directly or not."""
-        for key in self.dependants[failed.key]:
-            if self.state.status[key] is Status.WAITING:
-                self.state.status[key] = Status.SKIPPED
-                self.state.messages[key] = f"needs {failed.name}, which has no result"
-                self.skip_dependants(self.state.graph.tasks[key])
+        pending = [failed]
+        while pending:
+            cause = pending.pop()
+            for key in self.dependants[cause.key]:
+                if self.state.status[key] is Status.WAITING:
+                    self.state.status[key] = Status.SKIPPED
+                    self.state.messages[key] = f"needs {cause.name}, which has no result"
+                    pending.append(self.state.graph.tasks[key])
 
-    def poll(self) -> None:
-        """Take the latest live scalars and how MLflow keeps up; the last known ones stay where the tracker is busy."""
-        asked = [self.tracker.latest.remote(), self.tracker.describe_mirror.remote()]
+    def poll(self) -> Poll:
+        """Take the latest live scalars and how MLflow keeps up into the state, and return all that the tracker knows."""
         try:
-            self.state.live, (self.state.mlflow_queue, self.state.mirror_problem) = self.ray.get(asked, timeout=WAIT_S)
+            poll: Poll = self.ray.get(self.tracker.poll.remote(), timeout=WAIT_S)
         except (self.ray.exceptions.GetTimeoutError, self.ray.exceptions.RayActorError):
-            return
+            self.head.check()
+            return Poll(self.state.live, {}, self.state.mlflow_queue, self.state.mirror_problem)
+        self.head.hear()
+        self.state.live, self.state.mlflow_queue, self.state.mirror_problem = poll.latest, poll.unsent, poll.problem
+        return poll
+
+    def end_overdue(self, poll: Poll) -> None:
+        """End the tasks that have run for longer than their limit. A search's limit is each of its trials'."""
+        for reference, task in self.running.items():
+            limit, seconds = task.settings.time_limit_s, poll.seconds.get(task.key, 0.0)
+            if limit is None or seconds < limit + LIMIT_SLACK_S or reference in self.ended or task.kind == "search":
+                continue
+            message = (
+                f"it ran for longer than its time limit (`time_limit_s: {limit:g}`) and was ended. Where its threads were then "
+                f"stands in {self.store.log_file(task.key)}"
+            )
+            self.ended[reference] = describe_crash(message, "TimeLimit", seconds)
+            self.ray.cancel(reference, force=True)
 
     def close(self) -> str | None:
         """Let the tracker send what is left; return what went wrong with MLflow, if anything."""
@@ -234,14 +329,40 @@ class _Sweep:
         return problem
 
     @contextlib.contextmanager
-    def cancelling(self) -> Iterator[None]:
-        """Cancel what runs, and end the sweep's run in MLflow, when the body is left by an exception: Ctrl-C above all."""
+    def stopping(self, on_change: Callable[[SweepState], None], grace_s: float) -> Iterator[None]:
+        """When the body is left by an exception, Ctrl-C above all, stop what runs and end the sweep's run in MLflow."""
         try:
             yield
-        except BaseException:
-            for reference in self.running:
-                with contextlib.suppress(self.ray.exceptions.RayError):
-                    self.ray.cancel(reference, force=True)
-            with contextlib.suppress(self.ray.exceptions.RayError, KeyboardInterrupt):
-                self.ray.get(self.tracker.close.remote("KILLED"), timeout=CLOSE_TIMEOUT_S)
+        except HeadLostError:  # there is nobody to cancel anything
             raise
+        except BaseException as error:
+            try:
+                if isinstance(error, KeyboardInterrupt):
+                    self.stop(on_change, grace_s)
+            finally:
+                for reference in self.running:
+                    with contextlib.suppress(self.ray.exceptions.RayError):
+                        self.ray.cancel(reference, force=True)
+                with contextlib.suppress(self.ray.exceptions.RayError, KeyboardInterrupt):
+                    self.ray.get(self.tracker.close.remote("KILLED"), timeout=CLOSE_TIMEOUT_S)
+            raise
+
+    def stop(self, on_change: Callable[[SweepState], None], grace_s: float) -> None:
+        """Have running tasks keep what they go on from, and wait for them so long; those that wait are withdrawn at once."""
+        self.state.is_stopping = True
+        self.tracker.stop.remote()
+        with contextlib.suppress(self.ray.exceptions.RayError):
+            begun = self.ray.get(self.tracker.poll.remote(), timeout=CLOSE_TIMEOUT_S).seconds
+            for reference, task in self.running.items():
+                if task.key not in begun:
+                    self.ray.cancel(reference, force=True)
+        until = time.monotonic() + grace_s
+        while self.running and time.monotonic() < until:
+            for task, reference in self.wait():
+                with contextlib.suppress(self.ray.exceptions.RayError):
+                    outcome: Outcome = self.ray.get(reference)
+                    if outcome.status == "done":
+                        self.state.status[task.key] = Status.DONE
+                        self.state.seconds[task.key] = outcome.seconds
+                        self.tracker.finish.remote(task.key, task.name)
+            on_change(self.state)

@@ -33,6 +33,7 @@ def describe_environment() -> dict[str, Any]:
         "cpu_count": os.cpu_count(),
         "memory_bytes": psutil.virtual_memory().total,
         "gpus": _name_gpus(),
+        "gpu_memory_bytes": _measure_gpus(),
     }
 
 
@@ -77,6 +78,12 @@ def _name_gpus() -> list[str]:
     import torch  # here: the planner and the tests of this module need no torch
 
     return [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+
+
+def _measure_gpus() -> list[int]:
+    import torch
+
+    return [torch.cuda.get_device_properties(i).total_memory for i in range(torch.cuda.device_count())]
 
 
 def reset_peak_memory() -> None:

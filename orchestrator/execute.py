@@ -14,11 +14,11 @@ from typing import Any
 
 from adapt.data.cache import CacheSettings, ImageCache
 from adapt.errors import SegshiftError, TaskError
+from adapt.stopping import Stopped
 from experiments.schema import STAGE_VERSIONS
 from experiments.task import Task
 from orchestrator.environment import (
     describe_process,
-    read_memory,
     read_peak_gpu_memory_bytes,
     read_peak_memory_bytes,
     reset_peak_memory,
@@ -88,21 +88,21 @@ def attempt(assignment: Assignment, store: Store, on_step: OnStep, stage: StageF
         store: where its inputs are, and its folder.
         on_step: takes live scalars.
         stage: what to run; None is the function of the task's kind.
+
+    Raises:
+        Stopped: this process was asked to stop; what the stage kept stays in the scratch folder.
     """
     started_at, started = _now(), time.perf_counter()
     reset_peak_memory()
     result, failure = None, None
     try:
-        result = _run(assignment, store, _with_memory(on_step), stage)
+        result = _run(assignment, store, on_step, stage)
+    except Stopped:
+        raise
     except Exception as error:
         failure = _describe_failure(error)
-        log.warning("task %s failed: %s", assignment.task.name, error)
+        log.warning("task %s failed: %s", assignment.task.name, error, exc_info=error)
     return _note(result, failure, started_at, time.perf_counter() - started)
-
-
-def _with_memory(on_step: OnStep) -> OnStep:
-    """Return an `on_step` that adds the memory that this process holds."""
-    return lambda step, values: on_step(step, {**values, **read_memory()})
 
 
 def _now() -> str:
@@ -114,9 +114,9 @@ def _note(result: StageResult | None, failure: Failure | None, started_at: str, 
     return Attempt(result, failure, started_at, seconds, describe_process(), *peaks)
 
 
-def describe_crash(message: str) -> Attempt:
-    """Describe a failure that the stage's own process could not note, because it died."""
-    return _note(None, Failure(kind="WorkerDied", message=message, traceback=""), _now(), 0.0)
+def describe_crash(message: str, kind: str = "WorkerDied", seconds: float = 0.0) -> Attempt:
+    """Describe a failure that the stage's own process could not note, because it died or was ended."""
+    return _note(None, Failure(kind=kind, message=message, traceback=""), _now(), seconds)
 
 
 def execute(
@@ -138,6 +138,9 @@ def execute(
 
     Returns:
         The committed record, or that of the failure.
+
+    Raises:
+        Stopped: the process was asked to stop; the task stays to be done.
     """
     task = assignment.task
     with store.working_on(task.key) as ours:
@@ -184,10 +187,10 @@ def _run(assignment: Assignment, store: Store, on_step: OnStep, stage: StageFunc
     return stage(task, context)
 
 
-def record_crash(assignment: Assignment, store: Store, message: str) -> None:
-    """Keep a failure that the worker could not record, because it died."""
+def record_crash(assignment: Assignment, store: Store, crash: Attempt) -> None:
+    """Keep a failure that the worker could not record, because it died or was ended; see `describe_crash`."""
     with contextlib.suppress(OSError):
-        store.write_failure(_make_record(assignment, None, describe_crash(message)))
+        store.write_failure(_make_record(assignment, None, crash))
 
 
 def _describe_model(task: Task) -> dict[str, Any] | None:

@@ -73,6 +73,7 @@ class ProgressView:
         elapsed = time.monotonic() - self._started
         remaining = estimate_remaining_s(state, self._costs, self._slots)
         parts = [
+            *(["stopping: tasks keep what they have (Ctrl-C again ends them at once)"] if state.is_stopping else []),
             f"{done}/{len(state.status)} done ({state.count(Status.CACHED)} cached)",
             f"{running} running",
             f"{waiting} waiting",

@@ -15,6 +15,7 @@ from ray.tune import PlacementGroupFactory
 from ray.util.placement_group import PlacementGroup, placement_group, placement_group_table, remove_placement_group
 
 from experiments.schema import ResourceSettings
+from orchestrator.request import list_bundle
 
 
 class NamedFactory(PlacementGroupFactory):
@@ -22,15 +23,14 @@ class NamedFactory(PlacementGroupFactory):
 
     def to_placement_group(self) -> PlacementGroup:
         """Reserve the resources of a trial."""
-        return placement_group(self.bundles, self.strategy, name=f"{self._kwargs['name']}{uuid.uuid4().hex}")
+        labels = [self._kwargs["labels"]] if self._kwargs["labels"] else None
+        name = f"{self._kwargs['name']}{uuid.uuid4().hex}"
+        return placement_group(self.bundles, self.strategy, name=name, bundle_label_selector=labels)
 
 
 def request_resources(wanted: ResourceSettings, scratch: Path) -> NamedFactory:
     """Return what each trial of the search with this scratch folder asks Ray for."""
-    bundle: dict[str, float] = {"CPU": wanted.cpus, "GPU": wanted.gpus}
-    if wanted.memory_gb:
-        bundle["memory"] = int(wanted.memory_gb * 2**30)
-    return NamedFactory([bundle], name=name_search(scratch))
+    return NamedFactory([list_bundle(wanted)], name=name_search(scratch), labels=dict(wanted.labels))
 
 
 def free_resources(scratch: Path) -> None:

@@ -20,6 +20,7 @@ from orchestrator.environment import (
 )
 from orchestrator.execute import CRASH_RETRIES, Assignment, Attempt, attempt
 from orchestrator.record import Network
+from orchestrator.request import list_options
 from orchestrator.stages.stage import OnStep, StageContext
 from orchestrator.store import Store
 
@@ -128,9 +129,7 @@ class _Round:
         import ray
 
         self.ray, self.units, self.folder = ray, units, benchmark.folder
-        wanted = task.resources
-        memory = int(wanted.memory_gb * 2**30) if wanted.memory_gb else None
-        shard = ray.remote(num_cpus=wanted.cpus, num_gpus=wanted.gpus, memory=memory, max_restarts=0)(_Shard)
+        shard = ray.remote(max_restarts=0, **list_options(task.resources))(_Shard)
         self.queue: Any = ray.remote(num_cpus=0)(_Queue).remote(tuple(units))
         there = replace(context, on_step=_ignore)
         shards = [shard.remote() for _ in range(min(benchmark.settings.shards, len(units)))]

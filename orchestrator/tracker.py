@@ -53,6 +53,23 @@ class MirrorTarget:
         return store.root / "mirrored" / name / self.experiment
 
 
+@dataclass(frozen=True)
+class Poll:
+    """What a tracker knows of the tasks that run.
+
+    Attributes:
+        latest: key -> the latest value of each scalar; empty for one that has begun and not reported yet.
+        seconds: key -> for how long it has worked, by the tracker's own clock.
+        unsent: metrics and records that wait to be sent to MLflow.
+        problem: what goes wrong with MLflow, if anything.
+    """
+
+    latest: Mapping[str, Mapping[str, float]]
+    seconds: Mapping[str, float]
+    unsent: int
+    problem: str | None
+
+
 class Tracker:
     """Holds the latest scalars for the progress view, and mirrors to MLflow from a thread of its own.
 
@@ -65,6 +82,8 @@ class Tracker:
         self._target = target
         self._store = store
         self._latest: dict[str, dict[str, float]] = {}
+        self._started: dict[str, float] = {}
+        self._is_stopping = False
         self._steps: dict[str, list[tuple[int, int, Mapping[str, float]]]] = {}
         self._sending: dict[str, list[tuple[int, int, Mapping[str, float]]]] = {}  # taken out of `_steps` by a flush
         self._lock = threading.Lock()
@@ -77,11 +96,6 @@ class Tracker:
         if target is not None:
             self._thread.start()
 
-    def begin(self, key: str, name: str) -> None:
-        """Note that a task runs now; it reports when it has loaded what it needs."""
-        self._names[key] = name
-        self._latest.setdefault(key, {})
-
     def report(self, key: str, name: str, step: int, values: Mapping[str, float]) -> None:
         """Take live scalars of a task."""
         self._names[key] = name
@@ -92,19 +106,38 @@ class Tracker:
                 kept.append((int(time.time() * 1000), step, dict(values)))
                 del kept[:-KEPT_STEPS]
 
-    def latest(self) -> dict[str, dict[str, float]]:
-        """Return key -> the latest value of each scalar."""
-        return self._latest
+    def start(self, key: str, is_working: bool = True) -> None:
+        """Note that a task works from now on, or that its process is gone and it waits again."""
+        if is_working:
+            self._started[key] = time.monotonic()
+        else:
+            self._started.pop(key, None)
+            self._latest.pop(key, None)
 
-    def describe_mirror(self) -> tuple[int, str | None]:
-        """Return how many metrics and records wait to be sent to MLflow, and what goes wrong with it, if anything."""
+    def poll(self) -> Poll:
+        """Return what is known of the tasks that run."""
+        now = time.monotonic()
         with self._lock:
             waiting = [*self._steps.values(), *self._sending.values()]
-        return sum(map(len, waiting)) + len(self._finished), self._problem
+        return Poll(
+            {key: self._latest.get(key, {}) for key in (*self._started, *self._latest)},
+            {key: now - started for key, started in self._started.items()},
+            sum(map(len, waiting)) + len(self._finished),
+            self._problem,
+        )
+
+    def stop(self) -> None:
+        """Have the tasks that ask know that the sweep is stopping."""
+        self._is_stopping = True
+
+    def is_stopping(self) -> bool:
+        """Say whether tasks should keep what they go on from, and end."""
+        return self._is_stopping
 
     def finish(self, key: str, name: str) -> None:
         """Note that a task has a record (of success or failure) to be mirrored."""
         self._latest.pop(key, None)
+        self._started.pop(key, None)
         if self._target is not None:
             record = self._store.read(key) if self._store.is_done(key) else self._store.read_failure(key)
             if record is not None:

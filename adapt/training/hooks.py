@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from adapt.errors import TaskError
 from adapt.openmmlab import Hook
+from adapt.stopping import Stopped, is_stop_requested
 from adapt.training.distributed import get_rank, mean_over_workers
 from adapt.training.randomness import seed_iteration
 
@@ -84,9 +85,14 @@ class SaveResumePoint(Hook):
         checkpoint["message_hub"] = {"log_scalars": {}, "runtime_info": {}, "resumed_keys": {}}
 
     def after_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
-        """Save every `interval` iterations and after the last; a TaskError instead if a parameter is not finite."""
-        done = runner.iter + 1
-        if done % self.interval == 0 or done == runner.max_iters:
+        """Save every `interval` iterations, after the last and when the process is asked to stop.
+
+        Raises:
+            TaskError: a parameter is not finite.
+            Stopped: the process was asked to stop; this iteration is saved.
+        """
+        done, is_stopping = runner.iter + 1, is_stop_requested()
+        if done % self.interval == 0 or done == runner.max_iters or is_stopping:
             name = find_non_finite(runner.model)
             if name is not None:
                 raise TaskError(
@@ -94,11 +100,12 @@ class SaveResumePoint(Hook):
                     "that are not finite. Lower the learning rate or lengthen the warm-up; the last resume point is "
                     "from before this."
                 )
-            if get_rank() != 0:
-                return
-            unfinished = self.path.with_suffix(".unfinished")
-            runner.save_checkpoint(str(unfinished.parent), unfinished.name, by_epoch=False)
-            os.replace(unfinished, self.path)
+            if get_rank() == 0:
+                unfinished = self.path.with_suffix(".unfinished")
+                runner.save_checkpoint(str(unfinished.parent), unfinished.name, by_epoch=False)
+                os.replace(unfinished, self.path)
+            if is_stopping and done < runner.max_iters:
+                raise Stopped(f"stopped after iteration {done} of {runner.max_iters}")
 
 
 class Report(Hook):

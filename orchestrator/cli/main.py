@@ -22,12 +22,27 @@ from orchestrator.cli import (
     logs,
     mlflow,
     plan,
+    profile,
     run_task,
     status,
     sweep,
 )
 
-COMMANDS = (plan, sweep, status, logs, leaderboard, data, corrupt, doctor, dashboard, mlflow, run_task, adapt)
+COMMANDS = (
+    plan,
+    sweep,
+    status,
+    logs,
+    leaderboard,
+    data,
+    corrupt,
+    doctor,
+    dashboard,
+    mlflow,
+    profile,
+    run_task,
+    adapt,
+)
 
 DESCRIPTION = """\
 Run domain-adaptation and robustness experiments in semantic segmentation as one graph, and compare them.

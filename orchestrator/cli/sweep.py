@@ -35,6 +35,7 @@ EXAMPLES = """\
   segshift sweep gta2cityscapes --profile full --address HOST:6379    on a running Ray cluster
 """
 SESSION_FILE = "session.json"
+GRACE_S = 30.0  # ours: cloud providers announce that they take a machine back 30 s before, at least
 SHOWN_NOTES = 5  # ours: more would push the leaderboard off the screen
 
 
@@ -50,6 +51,13 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument(
         "--no-servers", action="store_true", help="start neither the Ray dashboard nor an MLflow server"
     )
+    parser.add_argument(
+        "--elastic", action="store_true", help="the cluster starts machines for tasks that none of those there can hold"
+    )
+    parser.add_argument(
+        "--grace", type=float, default=GRACE_S, metavar="SECONDS",
+        help="on Ctrl-C or SIGTERM tasks may take so long to keep what they go on from (default: %(default)g)",
+    )  # fmt: skip
     parser.set_defaults(run=run)
 
 
@@ -129,12 +137,14 @@ def run_waiting(
     console: Console,
 ) -> None:
     """Run what is not cached: the miniature first, then the graph on Ray, with the servers that show it."""
+    from orchestrator.capacity import check_fits
     from orchestrator.cluster_session import TOKEN_HINT, open_cluster
     from orchestrator.costs import add_costs, read_costs
     from orchestrator.driver import run_sweep
     from orchestrator.metrics import SweepMetrics
     from orchestrator.mlflow_server import background_server, ready_tracking
     from orchestrator.notify import Notifier
+    from orchestrator.profiles import add_profiles
     from orchestrator.progress import ProgressView
     from orchestrator.sweep_note import NoteWriter
 
@@ -146,7 +156,8 @@ def run_waiting(
         session = stack.enter_context(
             open_cluster(workspace.address, dashboard=not options.no_servers, cpus=options.cpus)
         )
-        session.check_fits(plan.graph)
+        if not options.elastic:
+            check_fits(plan.graph, session.machines)
         mlflow_url = None
         if mirror is not None:
             is_own = workspace.tracking_uri is None and not options.no_servers
@@ -173,8 +184,11 @@ def run_waiting(
             for observer in observers:
                 observer.update(now)
 
-        run_sweep(plan, state, store, mirror, on_change)
-        add_costs(store, state)
+        try:
+            run_sweep(plan, state, store, mirror, on_change, options.grace)
+        finally:
+            add_costs(store, state)
+            add_profiles(store, state)
 
 
 def draw_miniature(plan: Plan, workers: int, console: Console) -> None:

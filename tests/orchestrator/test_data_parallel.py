@@ -14,6 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
+from adapt.stopping import Stopped, is_stop_requested
 from experiments.planning import plan_experiment
 from experiments.task import Task
 from experiments.workspace import Workspace
@@ -26,6 +27,7 @@ from orchestrator.record import Network
 from orchestrator.stages.stage import StageContext, StageResult
 from orchestrator.store import Store
 from orchestrator.sweep_state import SweepState, survey
+from orchestrator.worker import Outcome
 
 # Without a cluster
 
@@ -59,6 +61,12 @@ def run_stub(task: Task, context: StageContext) -> StageResult:
         os.kill(os.getpid(), signal.SIGKILL)
     if do == "wait":
         time.sleep(120)
+    if do == "keep and go" and begun == 0:
+        while rank == 0 and not is_stop_requested():
+            time.sleep(0.05)
+        if rank == 0:
+            (context.scratch / "kept").touch()
+            raise Stopped("stopped")
     total = torch.ones(1) * (rank + 1)
     dist.all_reduce(total)
     context.on_step(1, {"loss": float(total)})
@@ -67,7 +75,7 @@ def run_stub(task: Task, context: StageContext) -> StageResult:
     return StageResult(network=network)
 
 
-def run_on_stub_worker(assignment: Assignment, store: Store, tracker: Any) -> tuple[str, float, str | None]:
+def run_on_stub_worker(assignment: Assignment, store: Store, tracker: Any) -> Outcome:
     """Run the real worker function; the stub stands for every stage, in the workers that it starts too."""
     from orchestrator import data_parallel
 
@@ -102,11 +110,11 @@ def sweep(session: ClusterSession, store: Store, make_plan, make_graph, monkeypa
     store.check_writable()
     real = driver.run_on_worker
 
-    def run(*tasks: Task, on_change=lambda state: None) -> SweepState:
+    def run(*tasks: Task, on_change=lambda state: None, grace_s: float = 0.0) -> SweepState:
         graph = make_graph(*tasks)
-        return driver.run_sweep(make_plan(graph), survey(graph, store), store, None, on_change)
+        return driver.run_sweep(make_plan(graph), survey(graph, store), store, None, on_change, grace_s)
 
-    def remote(assignment: Assignment, store: Store, tracker: Any) -> tuple[str, float, str | None]:
+    def remote(assignment: Assignment, store: Store, tracker: Any) -> Outcome:
         driver.run_on_worker = real
         return run_on_stub_worker(assignment, store, tracker)
 
@@ -128,10 +136,15 @@ def test_workers_take_turns_fail_as_one_and_are_replaced_as_one(sweep, store: St
     frail, bad = make_parallel("frail", point={"do": "die once"}), make_parallel("bad", point={"do": "fail"})
     state = sweep(frail, bad)
 
+    print(state.messages)
     record = store.read(frail.key)
     assert record.network is not None
     assert record.network.parameters == 3  # 1 + 2, summed over both
-    assert sorted(path.name for path in store.folder(frail.key).iterdir()) == ["checkpoint.pth", "record.json"]
+    assert sorted(path.name for path in store.folder(frail.key).iterdir()) == [
+        "checkpoint.pth",
+        "log.txt",
+        "record.json",
+    ]
     assert list(record.files) == ["checkpoint.pth"]
     assert (store.folder(frail.key) / "checkpoint.pth").read_text() == "rank 0"
     assert len(list(store.root.glob("frail-0-*"))) == 2, "the worker beside the one that was killed was not ended"
@@ -163,6 +176,21 @@ def test_an_interrupt_ends_all_workers(sweep, store: Store, make_parallel) -> No
         assert time.monotonic() < deadline, "a worker still runs"
         time.sleep(0.1)
     assert not store.is_done(task.key)
+
+
+@pytest.mark.slow
+def test_workers_that_are_asked_to_stop_keep_what_they_have(sweep, store: Store, make_parallel) -> None:
+    task, stopped = make_parallel("moving", point={"do": "keep and go"}), []
+
+    def stop(state: SweepState) -> None:
+        if len(list(store.root.glob("moving-*"))) == 2 and not stopped:
+            stopped.append(True)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        sweep(task, on_change=stop, grace_s=120.0)
+    assert (store.scratch(task.key) / "kept").exists()
+    assert store.read_failure(task.key) is None
 
 
 # The real stage

@@ -7,6 +7,8 @@ imports mmsegmentation. What a task does is said by its point: `{"do": "fail"}`.
 from __future__ import annotations
 
 import os
+import re
+import signal
 import sys
 import time
 import types
@@ -18,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from adapt.errors import PrerequisiteError
+from adapt.stopping import is_stop_requested
 from experiments.graph import Graph
 from experiments.task import Task
 from orchestrator import driver
@@ -29,6 +31,7 @@ from orchestrator.stages.stage import StageContext, StageResult
 from orchestrator.store import Store
 from orchestrator.sweep_state import Status, SweepState, survey
 from orchestrator.tracker import MirrorTarget
+from orchestrator.worker import Outcome
 
 
 def run_stub(task: Task, context: StageContext) -> StageResult:
@@ -46,6 +49,17 @@ def run_stub(task: Task, context: StageContext) -> StageResult:
     if do == "interrupt":
         (log / "running").touch()
         time.sleep(120)
+    if do == "hang":
+        print("about to hang", flush=True)
+        re.match(r"(a+)+$", "a" * 60 + "b")  # for years, and it never lets another thread run
+    if do == "keep and go" and earlier == 0:
+        (log / "pid").write_text(str(os.getpid()))
+        while not is_stop_requested():
+            time.sleep(0.02)
+        (context.scratch / "kept").touch()
+        context.on_step(7, {})
+    if do == "keep and go":
+        assert (context.scratch / "kept").exists()
     context.on_step(1, {"loss": 0.5})
     (context.folder / "checkpoint.pth").write_text(task.stage)
     (log / f"{task.stage}.{run}.end").write_text(str(time.time()))
@@ -53,13 +67,13 @@ def run_stub(task: Task, context: StageContext) -> StageResult:
     return StageResult(network=network)
 
 
-def run_on_stub_worker(assignment: Assignment, store: Store, tracker: Any) -> tuple[str, float, str | None]:
+def run_on_stub_worker(assignment: Assignment, store: Store, tracker: Any) -> Outcome:
     """Run the real worker function with the stub in the place of every stage."""
     catalog: Any = types.ModuleType("orchestrator.stages.catalog")
     catalog.STAGE_FUNCTIONS = dict.fromkeys(("train", "evaluate"), run_stub)
     sys.modules["orchestrator.stages.catalog"] = catalog
     from orchestrator import environment, lease
-    from orchestrator.driver import run_on_worker
+    from orchestrator.worker import run_on_worker
 
     environment.__dict__["_name_gpus"] = list  # asking torch takes seconds in every worker
     if assignment.task.point.get("do") == "fill the disk":
@@ -85,7 +99,7 @@ Sweep = Callable[[Graph], SweepState]
 def sweep(session: ClusterSession, store: Store, make_plan, monkeypatch: pytest.MonkeyPatch) -> Sweep:
     store.check_writable()
     monkeypatch.setattr(driver, "run_on_worker", run_on_stub_worker)
-    return lambda graph: driver.run_sweep(make_plan(graph), survey(graph, store), store, None, lambda state: None)
+    return lambda graph: driver.run_sweep(make_plan(graph), survey(graph, store), store, None, lambda state: None, 60.0)
 
 
 @pytest.fixture
@@ -193,7 +207,9 @@ def test_live_scalars_reach_the_progress_view(
     task = make_task("source", "train")
     graph = make_graph(task)
     seen: list[dict[str, str]] = []
-    driver.run_sweep(make_plan(graph), survey(graph, store), store, None, lambda state: seen.append(statuses(state)))
+    driver.run_sweep(
+        make_plan(graph), survey(graph, store), store, None, lambda state: seen.append(statuses(state)), 0.0
+    )
     assert seen[0] == {"source": "submitted"}
     assert seen[-1] == {"source": "done"}
 
@@ -213,7 +229,7 @@ def test_an_interrupt_cancels_what_runs_and_leaves_no_lease_in_the_way(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        driver.run_sweep(make_plan(graph), survey(graph, store), store, None, interrupt)
+        driver.run_sweep(make_plan(graph), survey(graph, store), store, None, interrupt, 0.0)
     deadline = time.monotonic() + 30
     while is_held(store.lease_file(task.key)):
         assert time.monotonic() < deadline, "the cancelled task still runs"
@@ -221,51 +237,73 @@ def test_an_interrupt_cancels_what_runs_and_leaves_no_lease_in_the_way(
     assert not store.is_done(task.key)
 
 
-def test_a_cluster_that_is_too_small_is_refused_with_what_is_missing(
-    session: ClusterSession, make_task, make_graph
+def test_a_task_that_hangs_is_ended_at_its_limit_with_its_stacks_in_the_log(
+    sweep: Sweep, store: Store, make_task, make_graph, count
 ) -> None:
-    session.check_fits(make_graph(make_task("small", "train", resources={"cpus": 2})))
-    with pytest.raises(
-        PrerequisiteError, match=r"'big' asks for 3 CPU on one machine.*\(2 CPU, 0 GPU, .* GB\)\. Lower its"
-    ):
-        session.check_fits(make_graph(make_task("big", "train", resources={"cpus": 3})))
-    with pytest.raises(PrerequisiteError, match=r"'fast' asks for 2 CPU, 0\.5 GPU on one machine"):
-        session.check_fits(make_graph(make_task("fast", "train", resources={"cpus": 2, "gpus": 0.5})))
-    with pytest.raises(PrerequisiteError, match=r"asks for 1 CPU, 1e\+05 GB on one machine"):
-        session.check_fits(make_graph(make_task("huge", "train", resources={"memory_gb": 100_000})))
+    """Even one that never lets another Python thread run."""
+    task = make_task("stuck", "train", point={"do": "hang"}, time_limit_s=0.5)
+    state = sweep(make_graph(task, make_task("after", needs=task), make_task("beside", "train", seed=1)))
+    assert statuses(state) == {"stuck": "failed", "after": "skipped", "beside": "done"}
+    assert "time limit (`time_limit_s: 0.5`)" in state.messages[task.key]
+    assert count("stuck") == 1, "a task that hangs would hang again"
+    log = store.log_file(task.key).read_text()
+    assert "about to hang" in log
+    assert "Timeout (0:00:00.500000)!" in log
+    assert "in run_stub" in log
+    failure = store.read_failure(task.key)
+    assert failure is not None
+    assert failure.failure is not None
+    assert failure.failure.kind == "TimeLimit"
 
 
-def test_a_task_must_fit_one_machine_not_the_sum_of_them(make_task, make_graph) -> None:
-    small = {"CPU": 2.0, "GPU": 1.0, "GB": 8.0}
-    graph = make_graph(make_task("wide", "train", resources={"cpus": 3}))
-    with pytest.raises(PrerequisiteError, match="no machine of the cluster has that"):
-        ClusterSession(None, (small, small)).check_fits(graph)
-    ClusterSession(None, (small, {"CPU": 4.0, "GPU": 0.0, "GB": 8.0})).check_fits(graph)
+def test_a_worker_whose_machine_is_taken_back_keeps_what_it_has_and_goes_on_elsewhere(
+    session: ClusterSession, store: Store, make_task, make_graph, make_plan, monkeypatch: pytest.MonkeyPatch, count
+) -> None:
+    store.check_writable()
+    monkeypatch.setattr(driver, "run_on_worker", run_on_stub_worker)
+    task = make_task("moving", "train", point={"do": "keep and go"})
+    graph, signalled = make_graph(task), []
+
+    def take_back(state: SweepState) -> None:
+        pid = store.root / "executions" / "pid"
+        if pid.exists() and pid.read_text() and not signalled:
+            signalled.append(True)
+            os.kill(int(pid.read_text()), signal.SIGTERM)
+
+    state = driver.run_sweep(make_plan(graph), survey(graph, store), store, None, take_back, 0.0)
+    assert (statuses(state), count("moving")) == ({"moving": "done"}, 2)
+    assert store.read_failure(task.key) is None
 
 
-def test_workers_may_sit_on_several_machines_and_each_must_fit_one(make_task, make_graph) -> None:
-    small = {"CPU": 2.0, "GPU": 1.0, "GB": 8.0}
-    graph = make_graph(make_task("wide", "train", resources={"cpus": 1, "gpus": 1}, training={"workers": 2}))
-    ClusterSession(None, (small, small)).check_fits(graph)
-    with pytest.raises(
-        PrerequisiteError,
-        match=r"'wide' asks for 2 workers of 1 CPU, 1 GPU each, and the cluster has room for 1 \(2 CPU, 1 GPU, 8 GB\)\.",
-    ):
-        ClusterSession(None, (small,)).check_fits(graph)
-    thirds = make_graph(make_task("thirds", "train", resources={"cpus": 0.1}, training={"workers": 20}))
-    ClusterSession(None, (small,)).check_fits(thirds)
+def test_a_sweep_that_is_stopped_gives_its_tasks_time_to_keep_what_they_have(
+    session: ClusterSession, store: Store, make_task, make_graph, make_plan, monkeypatch: pytest.MonkeyPatch, count
+) -> None:
+    store.check_writable()
+    monkeypatch.setattr(driver, "run_on_worker", run_on_stub_worker)
+    task = make_task("moving", "train", point={"do": "keep and go"})
+    graph = make_graph(task, make_task("after", needs=task))
+    stopped: list[bool] = []
 
+    def stop(state: SweepState) -> None:
+        if (store.root / "executions" / "pid").exists() and not stopped:
+            stopped.append(True)
+            raise KeyboardInterrupt
 
-def test_a_task_that_starts_workers_asks_for_nothing_itself(make_task) -> None:
-    """Else a machine that the workers fill would never start them."""
-    assert driver._ask(make_task("a", "train", resources={"cpus": 2, "memory_gb": 1})) == {
-        "num_cpus": 2, "num_gpus": 0, "memory": 2**30,
-    }  # fmt: skip
-    parallel = make_task("a", "train", resources={"cpus": 1, "gpus": 1, "memory_gb": 1}, training={"workers": 2})
-    assert driver._ask(parallel) == {"num_cpus": 0}
+    with pytest.raises(KeyboardInterrupt):
+        driver.run_sweep(make_plan(graph), survey(graph, store), store, None, stop, 120.0)
+    assert (store.scratch(task.key) / "kept").exists()
+    assert store.read_failure(task.key) is None
+    state = driver.run_sweep(make_plan(graph), survey(graph, store), store, None, lambda state: None, 0.0)
+    assert statuses(state) == {"moving": "done", "after": "done"}
 
 
 # Without a cluster
+
+
+def test_tasks_are_called_in_the_dashboard_by_kind_experiment_stage_and_point(make_task) -> None:
+    task = make_task("daformer", "train", point={"seed": 0, "method": {"name": "tent", "lr": 1}})
+    assert driver.name_in_dashboard("gta2cityscapes", task) == "train:gta2cityscapes/daformer/seed=0/method=tent"
+    assert driver.name_in_dashboard("a", make_task("b")) == "evaluate:a/b"
 
 
 def test_only_records_that_mlflow_lacks_are_listed(store: Store, make_task, tmp_path: Path) -> None:

@@ -58,9 +58,7 @@ def test_a_success_is_recorded_with_hashes_settings_and_environment(store: Store
     record = execute(assign(task), store, lambda step, values: steps.append((step, values)))
     assert store.read(task.key) == record
     assert (record.status, record.failure, record.key, record.kind) == ("done", None, task.key, "train")
-    ((step, values),) = steps
-    assert (step, values["loss"]) == (4, 0.5)
-    assert values["memory_bytes"] > 10e6, "what the process holds is told as well"
+    assert steps == [(4, {"loss": 0.5})]
     assert {name: kept.sha256 for name, kept in record.files.items()} == {
         "checkpoint.pth": hashlib.sha256(b"abc").hexdigest()
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -162,9 +163,9 @@ def test_the_latest_scalars_are_those_of_running_tasks(store: Store, finished) -
     made = Tracker(None, store)
     made.report(task.key, task.name, 1, {"loss": 2.0, "q": 0.1})
     made.report(task.key, task.name, 2, {"loss": 1.0})
-    assert made.latest() == {task.key: {"loss": 1.0, "q": 0.1, "step": 2}}
+    assert made.poll().latest == {task.key: {"loss": 1.0, "q": 0.1, "step": 2}}
     made.finish(task.key, task.name)
-    assert made.latest() == {}
+    assert made.poll().latest == {}
     assert made.close("FINISHED") is None
 
 
@@ -222,11 +223,14 @@ def test_pictures_that_could_not_be_sent_are_sent_when_mlflow_is_back(mirror, st
 def test_a_task_that_has_begun_is_live_and_sends_nothing(mirror, store: Store, finished) -> None:
     task = finished("clean")
     made = Tracker(TARGET, store)
-    made.begin(task.key, task.name)
-    assert made.latest() == {task.key: {}}
+    made.start(task.key)
+    assert made.poll().latest == {task.key: {}}
     made.report(task.key, task.name, 1, {"loss": 2.0})
-    made.begin(task.key, task.name)  # again, after its process died
-    assert made.latest() == {task.key: {"loss": 2.0, "step": 1}}
+    assert made.poll().latest == {task.key: {"loss": 2.0, "step": 1}}
+    made.start(task.key, False)  # its process died, and it waits again
+    assert made.poll().latest == {}
+    made.start(task.key)
+    assert made.poll().latest == {task.key: {}}
     made.finish(task.key, task.name)
     made.close("FINISHED")
     assert [sent for sent in mirror.sent if sent[0] == task.key] == [(task.key, (1, {"loss": 2.0})), (task.key, "done")]
@@ -247,17 +251,22 @@ def test_what_waits_for_mlflow_is_counted_also_while_it_is_being_sent(
 
     monkeypatch.setattr(mirror, "log_steps", log_steps)
     made = Tracker(TARGET, store)
-    assert made.describe_mirror() == (0, None)
+
+    def describe() -> tuple[int, str | None]:
+        poll = made.poll()
+        return poll.unsent, poll.problem
+
+    assert describe() == (0, None)
     for step in range(3):
         made.report(task.key, task.name, step, {})
     made.finish(task.key, task.name)
     assert mirror.failed.wait(DEADLINE_S)
-    while made.describe_mirror()[1] is None:
-        pass
-    assert made.describe_mirror() == (4, "server away")
+    while describe()[1] is None:
+        time.sleep(0.01)
+    assert describe() == (4, "server away")
     mirror.away.clear()
     assert sending.wait(DEADLINE_S)
-    assert made.describe_mirror()[0] == 4, "taken out to be sent, and not there yet"
+    assert describe()[0] == 4, "taken out to be sent, and not there yet"
     go_on.set()
     made.close("FINISHED")
-    assert made.describe_mirror() == (0, None)
+    assert describe() == (0, None)

@@ -13,6 +13,7 @@ from torch.utils.data import Dataset
 
 from adapt.errors import TaskError
 from adapt.openmmlab import BaseModel
+from adapt.stopping import Stopped, request_stop, withdraw_stop
 from adapt.training.hooks import stack_scalars
 from adapt.training.runner import run_training
 from adapt.training.settings import OptimizerSettings, ScheduleSettings, TrainSettings
@@ -179,3 +180,38 @@ def test_scalars_are_stacked_in_the_asked_order_without_a_gradient() -> None:
 
     assert stacked.tolist() == [0.1, 1.5, 2.0]
     assert not stacked.requires_grad
+
+
+@pytest.mark.parametrize("asked_at", [1, 3, 5])
+def test_a_request_to_stop_is_met_at_once_and_the_run_goes_on_from_that_very_iteration(
+    tmp_path: Path, asked_at: int
+) -> None:
+    """Between two resume points; what comes after is drawn and learnt as if nothing had happened."""
+    undisturbed, stopped = Toy(), Toy()
+    train(undisturbed, tmp_path / "whole", iterations=8)
+
+    class Ask(Toy):
+        def train_step(self, data: dict[str, Any], optim_wrapper: Any) -> dict[str, Tensor]:
+            if len(self.drawn) + 1 == asked_at:
+                request_stop()
+            return super().train_step(data, optim_wrapper)
+
+    asking = Ask()
+    try:
+        with pytest.raises(Stopped, match=f"iteration {asked_at} of 8"):
+            train(asking, tmp_path / "parts", iterations=8)
+    finally:
+        withdraw_stop()
+    train(stopped, tmp_path / "parts", iterations=8)
+    assert asking.seen + stopped.seen == undisturbed.seen
+    assert asking.drawn + stopped.drawn == undisturbed.drawn
+
+
+def test_a_request_to_stop_in_the_last_iteration_comes_too_late(tmp_path: Path) -> None:
+    model = Toy()
+    request_stop()
+    try:
+        train(model, tmp_path, iterations=1)
+    finally:
+        withdraw_stop()
+    assert len(model.seen) == 2

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from experiments.workspace import NotifySettings, Workspace
 from orchestrator import cluster_session, driver, metrics
+from orchestrator.capacity import Machine
 from orchestrator.cli.sweep import run_waiting
 from orchestrator.cluster_session import ClusterSession
 from orchestrator.store import Store
@@ -32,7 +33,8 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         def set(self, value: float, tags: dict[str, str]) -> None:
             names.append(self.name)
 
-    made = ClusterSession("http://ray", ({"CPU": 2.0, "GPU": 0.0, "GB": 1.0}, {"CPU": 4.0, "GPU": 1.0, "GB": 2.0}))
+    machines = Machine({"CPU": 2.0, "GPU": 0.0, "GB": 1.0}), Machine({"CPU": 4.0, "GPU": 1.0, "GB": 2.0, "fast": 1.0})
+    made = ClusterSession("http://ray", machines)
     monkeypatch.setattr(cluster_session, "open_cluster", lambda *a, **k: contextlib.nullcontext(made))
     defaults: Any = metrics.SweepMetrics.__init__.__defaults__
     assert defaults == (metrics.make_ray_gauge,)
@@ -51,7 +53,9 @@ def test_a_failure_is_noted_and_told_while_the_sweep_goes_on(
     )
     seen: list[Any] = []
 
-    def run_sweep(plan: Any, state: SweepState, store: Store, mirror: Any, on_change: Any) -> SweepState:
+    def run_sweep(
+        plan: Any, state: SweepState, store: Store, mirror: Any, on_change: Any, grace_s: float
+    ) -> SweepState:
         state.status[bad.key], state.messages[bad.key] = Status.FAILED, "no luck"
         on_change(state)
         seen.append(json.loads((store.root / "sweeps" / "byhand-full.json").read_text()))
@@ -60,12 +64,12 @@ def test_a_failure_is_noted_and_told_while_the_sweep_goes_on(
 
     monkeypatch.setattr(driver, "run_sweep", run_sweep)
     console = Console(file=io.StringIO(), width=300)
-    options = Namespace(cpus=2, no_servers=True)
+    options = Namespace(cpus=2, no_servers=True, elastic=False, grace=0.0)
     plan = make_plan(graph)
     plan.loaded = Namespace(settings=Namespace(miniature=None))
     run_waiting(plan, state, store, None, Workspace(store=store.root, notify=notify), options, console)
     assert "ended" not in seen[0]
-    assert seen[0]["driver"]["resources"] == {"CPU": 6.0, "GPU": 1.0, "GB": 3.0}
+    assert seen[0]["driver"]["resources"] == {"CPU": 6.0, "GPU": 1.0, "GB": 3.0, "fast": 1.0}
     note = json.loads((store.root / "sweeps" / "byhand-full.json").read_text())
     assert (note["ended"], note["tasks"][bad.key]["message"]) == ("failed", "no luck")
     assert sorted((tmp_path / "told").read_text().splitlines()) == ["end failed ", "failure running bad"]

@@ -1,0 +1,66 @@
+"""The line between a task's processes and the sweep: live scalars one way, requests to stop the other."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from adapt.stopping import Stopped, is_stop_requested, request_stop, withdraw_stop
+from orchestrator.environment import read_memory
+
+LISTEN_S = 2.0  # between two questions whether the sweep is stopping
+
+
+@dataclass(frozen=True)
+class Reporter:
+    """Takes the live scalars of a task, in whichever process works on it.
+
+    Attributes:
+        tracker: the tracker's actor.
+        key: of the task.
+        name: of the task.
+    """
+
+    tracker: Any
+    key: str
+    name: str
+
+    def __call__(self, step: int, values: Mapping[str, float]) -> None:
+        """Send live scalars, with the memory that this process holds; nobody waits for them.
+
+        Raises:
+            Stopped: this process was asked to stop. (A training has stopped by itself before, at its resume point.)
+        """
+        self.tracker.report.remote(self.key, self.name, step, {**values, **read_memory()})
+        if is_stop_requested():
+            raise Stopped(f"stopped at step {step}")
+
+    @contextlib.contextmanager
+    def hearing_stops(self) -> Iterator[None]:
+        """Take SIGTERM (a machine that is about to be taken back) and the sweep's own word for requests to stop, for the body."""
+        withdraw_stop()  # of a task before this one: Ray's workers run one after another
+        over = threading.Event()
+        threading.Thread(target=self._ask, args=(over,), name="stop-requests", daemon=True).start()
+        takes_signals = threading.current_thread() is threading.main_thread()
+        before = signal.signal(signal.SIGTERM, lambda number, frame: request_stop()) if takes_signals else None
+        try:
+            yield
+        finally:
+            over.set()
+            if takes_signals:
+                signal.signal(signal.SIGTERM, before)
+            withdraw_stop()
+
+    def _ask(self, over: threading.Event) -> None:
+        """Ask the tracker now and then whether the sweep is stopping, until `over`."""
+        import ray
+
+        while not over.wait(LISTEN_S):
+            with contextlib.suppress(ray.exceptions.RayError):
+                if ray.get(self.tracker.is_stopping.remote()) and not over.is_set():
+                    request_stop()
+                    return
