@@ -43,7 +43,14 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_a_failure_is_noted_and_told_while_the_sweep_goes_on(
-    told: list[str], store: Store, make_task, make_graph, make_plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    told: list[str],
+    store: Store,
+    make_task,
+    make_record,
+    make_graph,
+    make_plan,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     good, bad = make_task("good"), make_task("bad")
     graph = make_graph(good, bad)
@@ -60,6 +67,8 @@ def test_a_failure_is_noted_and_told_while_the_sweep_goes_on(
         on_change(state)
         seen.append(json.loads((store.root / "sweeps" / "byhand-full.json").read_text()))
         state.status[good.key] = Status.DONE
+        store.folder(good.key).mkdir(parents=True)
+        store.commit(make_record(good))
         return state
 
     monkeypatch.setattr(driver, "run_sweep", run_sweep)
