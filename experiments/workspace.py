@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, model_validator
 
 from adapt.data.cache import CacheSettings
 from adapt.data.catalog import TYPE_NAMES
@@ -18,6 +21,26 @@ DATA_VARIABLE = "SEGSHIFT_DATA"
 STORE_VARIABLE = "SEGSHIFT_STORE"
 
 
+class NotifySettings(Settings):
+    """Whom to tell that a sweep ended or a task failed.
+
+    Attributes:
+        command: run by the shell, with the summary in `SEGSHIFT_*` variables and as JSON on its standard input.
+        url: of a webhook, that JSON is posted to.
+        on: `end` of a sweep, however it ends; the first `failure` of a task.
+    """
+
+    command: str | None = Field(default=None, min_length=1)
+    url: str | None = Field(default=None, pattern=r"^https?://[^/\s]+")
+    on: tuple[Literal["end", "failure"], ...] = Field(default=("end", "failure"), min_length=1)
+
+    @model_validator(mode="after")
+    def _check_target(self) -> NotifySettings:
+        if self.command is None and self.url is None:
+            raise ValueError("nobody to tell: give `command`, `url`, or both")
+        return self
+
+
 class Workspace(Settings):
     """The places that an experiment never names itself.
 
@@ -28,6 +51,7 @@ class Workspace(Settings):
         tracking_uri: the MLflow server; None keeps a sqlite file in the store.
         address: the Ray cluster; None starts a local one.
         cache: where decoded images are kept, on a disk of each machine; None decodes them each time. It changes no result.
+        notify: whom to tell that a sweep ended or a task failed.
     """
 
     data: Path | dict[str, Path] | None = None
@@ -36,6 +60,7 @@ class Workspace(Settings):
     tracking_uri: str | None = None
     address: str | None = None
     cache: CacheSettings | None = None
+    notify: NotifySettings | None = None
 
     def find_root(self, dataset_type: str) -> Path | None:
         """Return the folder of a data set type, or None where none is configured or it does not exist."""

@@ -32,7 +32,13 @@ class ClusterSession:
     @property
     def cpus(self) -> float:
         """Cores of all machines."""
-        return sum(machine.amounts["CPU"] for machine in self.machines)
+        return self.resources["CPU"]
+
+    @property
+    def resources(self) -> dict[str, float]:
+        """What all machines have together: `CPU`, `GPU`, `GB` of memory, custom resources."""
+        names = dict.fromkeys(("CPU", *(name for machine in self.machines for name in machine.amounts)))
+        return {name: sum(machine.amounts.get(name, 0.0) for machine in self.machines) for name in names}
 
 
 @contextlib.contextmanager

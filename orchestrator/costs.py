@@ -94,10 +94,13 @@ def estimate_remaining_s(state: SweepState, costs: Costs, slots: float) -> float
     for key, seconds in state.seconds.items():
         name = name_cost(state.graph.name, state.graph.variant, state.graph.tasks[key].stage)
         measured.setdefault(name, []).append(seconds)
+    medians = {
+        name: [statistics.median(values)] for name, values in measured.items() if values
+    }  # once, not once a task
     for key, status in state.status.items():
         if status in (Status.WAITING, Status.SUBMITTED):
             task = state.graph.tasks[key]
-            expected = estimate_s(task, state.graph, measured)
+            expected = estimate_s(task, state.graph, medians)
             if expected is None:
                 return None
             total += expected * (1 - state.live.get(key, {}).get("progress", 0.0))

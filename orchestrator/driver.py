@@ -295,14 +295,14 @@ class _Sweep:
                     pending.append(self.state.graph.tasks[key])
 
     def poll(self) -> Poll:
-        """Take the latest live scalars into the state, and return what the tracker knows of running tasks."""
+        """Take the latest live scalars and how MLflow keeps up into the state, and return all that the tracker knows."""
         try:
             poll: Poll = self.ray.get(self.tracker.poll.remote(), timeout=WAIT_S)
         except (self.ray.exceptions.GetTimeoutError, self.ray.exceptions.RayActorError):
             self.head.check()
-            return Poll(self.state.live, {})
+            return Poll(self.state.live, {}, self.state.mlflow_queue, self.state.mirror_problem)
         self.head.hear()
-        self.state.live = poll.latest
+        self.state.live, self.state.mlflow_queue, self.state.mirror_problem = poll.latest, poll.unsent, poll.problem
         return poll
 
     def end_overdue(self, poll: Poll) -> None:

@@ -110,6 +110,15 @@ def read_peak_gpu_memory_bytes() -> int | None:
     return int(torch.cuda.max_memory_allocated()) if torch is not None and torch.cuda.is_available() else None
 
 
+def read_memory() -> dict[str, float]:
+    """Return what this process holds now: `memory_bytes`, resident, and with a GPU `gpu_memory_bytes`, as torch reserved it."""
+    torch = sys.modules.get("torch")
+    held = {"memory_bytes": float(psutil.Process().memory_info().rss)}
+    if torch is not None and torch.cuda.is_initialized():
+        held["gpu_memory_bytes"] = float(torch.cuda.memory_reserved())
+    return held
+
+
 def count_gpus() -> int:
     """Return how many NVIDIA GPUs this machine shows, without importing torch."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")

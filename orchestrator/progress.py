@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from types import TracebackType
 
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -98,7 +98,15 @@ class ProgressView:
             bar = ProgressBar(total=1.0, completed=values.get("progress", 0.0), width=20)
             table.add_row(state.graph.tasks[key].name, bar, f"{values.get('step', 0):.0f}", show_scalars(values))
         total = ProgressBar(total=len(state.status) or 1, completed=state.count(Status.CACHED, Status.DONE), width=40)
-        return Group(total, Text(self._summarise(state)), *([table] if shown else []))
+        return Group(stack_lines(total, Text(self._summarise(state))), *([table] if shown else []))
+
+
+def stack_lines(*lines: RenderableType) -> Table:
+    """Return a grid with one of them a line: a bar alone does not end its line."""
+    grid = Table.grid()
+    for line in lines:
+        grid.add_row(line)
+    return grid
 
 
 def show_scalars(values: Mapping[str, float]) -> str:

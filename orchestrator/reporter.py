@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from adapt.stopping import Stopped, is_stop_requested, request_stop, withdraw_stop
+from orchestrator.environment import read_memory
 
 LISTEN_S = 2.0  # between two questions whether the sweep is stopping
 
@@ -29,12 +30,12 @@ class Reporter:
     name: str
 
     def __call__(self, step: int, values: Mapping[str, float]) -> None:
-        """Send live scalars; nobody waits for them.
+        """Send live scalars, with the memory that this process holds; nobody waits for them.
 
         Raises:
             Stopped: this process was asked to stop. (A training has stopped by itself before, at its resume point.)
         """
-        self.tracker.report.remote(self.key, self.name, step, dict(values))
+        self.tracker.report.remote(self.key, self.name, step, {**values, **read_memory()})
         if is_stop_requested():
             raise Stopped(f"stopped at step {step}")
 

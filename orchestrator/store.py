@@ -69,6 +69,12 @@ class Store:
         except (FileNotFoundError, NotADirectoryError):
             return None
 
+    def list_notes(self, folder: str) -> list[str]:
+        """Return the names of the notes of a folder, sorted."""
+        place = self.root / folder
+        names = os.listdir(place) if place.is_dir() else []
+        return sorted(f"{folder}/{name}" for name in names if not name.startswith("."))  # a dot: a draft
+
     def is_done(self, key: str) -> bool:
         """Say whether a task is committed."""
         return (self.folder(key) / FILE).is_file()

@@ -32,6 +32,7 @@ class SweepState:
         messages: key -> why it failed or was skipped.
         live: key -> latest live scalars of running tasks.
         mirror_problem: what went wrong with MLflow, if anything.
+        mlflow_queue: metrics and records that wait to be sent to MLflow.
         is_stopping: whether running tasks were asked to keep what they go on from, and end.
     """
 
@@ -41,6 +42,7 @@ class SweepState:
     messages: dict[str, str] = field(default_factory=dict)
     live: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     mirror_problem: str | None = None
+    mlflow_queue: int = 0
     is_stopping: bool = False
 
     def count(self, *statuses: Status) -> int:

@@ -58,12 +58,16 @@ class Poll:
     """What a tracker knows of the tasks that run.
 
     Attributes:
-        latest: key -> the latest value of each scalar.
+        latest: key -> the latest value of each scalar; empty for one that has begun and not reported yet.
         seconds: key -> for how long it has worked, by the tracker's own clock.
+        unsent: metrics and records that wait to be sent to MLflow.
+        problem: what goes wrong with MLflow, if anything.
     """
 
     latest: Mapping[str, Mapping[str, float]]
     seconds: Mapping[str, float]
+    unsent: int
+    problem: str | None
 
 
 class Tracker:
@@ -81,6 +85,7 @@ class Tracker:
         self._started: dict[str, float] = {}
         self._is_stopping = False
         self._steps: dict[str, list[tuple[int, int, Mapping[str, float]]]] = {}
+        self._sending: dict[str, list[tuple[int, int, Mapping[str, float]]]] = {}  # taken out of `_steps` by a flush
         self._lock = threading.Lock()
         self._finished: collections.deque[tuple[Record, str]] = collections.deque()
         self._names: dict[str, str] = {}
@@ -107,11 +112,19 @@ class Tracker:
             self._started[key] = time.monotonic()
         else:
             self._started.pop(key, None)
+            self._latest.pop(key, None)
 
     def poll(self) -> Poll:
         """Return what is known of the tasks that run."""
         now = time.monotonic()
-        return Poll(self._latest, {key: now - started for key, started in self._started.items()})
+        with self._lock:
+            waiting = [*self._steps.values(), *self._sending.values()]
+        return Poll(
+            {key: self._latest.get(key, {}) for key in (*self._started, *self._latest)},
+            {key: now - started for key, started in self._started.items()},
+            sum(map(len, waiting)) + len(self._finished),
+            self._problem,
+        )
 
     def stop(self) -> None:
         """Have the tasks that ask know that the sweep is stopping."""
@@ -172,14 +185,17 @@ class Tracker:
         mirror = self._connected()
         with self._lock:
             steps, self._steps = self._steps, {}
+            self._sending = steps
         try:
             for key in list(steps):
                 mirror.log_steps(key, self._names[key], steps[key])
-                del steps[key]
+                with self._lock:
+                    del steps[key]
             for key in list(self._latest):
                 mirror.log_pictures(key, self._names[key], self._list_pictures(key))
         finally:
             with self._lock:  # what could not be sent goes back, before what came in meanwhile
+                self._sending = {}
                 for key, unsent in steps.items():
                     self._steps[key] = (unsent + self._steps.get(key, []))[-KEPT_STEPS:]
         while self._finished:

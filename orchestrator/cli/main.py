@@ -19,6 +19,7 @@ from orchestrator.cli import (
     data,
     doctor,
     leaderboard,
+    logs,
     mlflow,
     plan,
     profile,
@@ -27,7 +28,21 @@ from orchestrator.cli import (
     sweep,
 )
 
-COMMANDS = (plan, sweep, status, leaderboard, data, corrupt, doctor, dashboard, mlflow, profile, run_task, adapt)
+COMMANDS = (
+    plan,
+    sweep,
+    status,
+    logs,
+    leaderboard,
+    data,
+    corrupt,
+    doctor,
+    dashboard,
+    mlflow,
+    profile,
+    run_task,
+    adapt,
+)
 
 DESCRIPTION = """\
 Run domain-adaptation and robustness experiments in semantic segmentation as one graph, and compare them.

@@ -141,9 +141,12 @@ def run_waiting(
     from orchestrator.cluster_session import TOKEN_HINT, open_cluster
     from orchestrator.costs import add_costs, read_costs
     from orchestrator.driver import run_sweep
+    from orchestrator.metrics import SweepMetrics
     from orchestrator.mlflow_server import background_server, ready_tracking
+    from orchestrator.notify import Notifier
     from orchestrator.profiles import add_profiles
     from orchestrator.progress import ProgressView
+    from orchestrator.sweep_note import NoteWriter
 
     cpus = options.cpus or os.cpu_count() or 1
     if mirror is not None:
@@ -163,9 +166,26 @@ def run_waiting(
             console.print(f"Ray dashboard  {session.dashboard_url}  ({TOKEN_HINT})", soft_wrap=True)
         console.print(f"MLflow         {mlflow_url or 'off'}", highlight=False, soft_wrap=True)
         store.write_note(SESSION_FILE, json.dumps({"dashboard": session.dashboard_url, "mlflow": mlflow_url}))
-        view = stack.enter_context(ProgressView(console, read_costs(store), session.cpus))
+        costs = read_costs(store)
+
+        def warn(problem: str) -> None:
+            console.print(f"Warning: {problem}.", style="yellow", markup=False, soft_wrap=True)
+
+        observers = (
+            stack.enter_context(Notifier(workspace.notify, state, str(store.root), warn)),
+            stack.enter_context(
+                NoteWriter(store, state, costs, session.cpus, session.dashboard_url, mlflow_url, session.resources)
+            ),
+            SweepMetrics(costs, session.cpus),
+            stack.enter_context(ProgressView(console, costs, session.cpus)),
+        )
+
+        def on_change(now: SweepState) -> None:
+            for observer in observers:
+                observer.update(now)
+
         try:
-            run_sweep(plan, state, store, mirror, view.update, options.grace)
+            run_sweep(plan, state, store, mirror, on_change, options.grace)
         finally:
             add_costs(store, state)
             add_profiles(store, state)

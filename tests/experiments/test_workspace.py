@@ -100,7 +100,7 @@ def test_an_unknown_key_is_answered_by_the_closest(write: Write) -> None:
         load_workspace(folder, {})
     assert str(caught.value) == (
         f"{folder / 'segshift.yaml'}:2: stor: unknown key 'stor'. Did you mean 'store'? "
-        "Allowed here: address, cache, data, store, tracking_uri, weights."
+        "Allowed here: address, cache, data, notify, store, tracking_uri, weights."
     )
 
 
@@ -184,3 +184,28 @@ def test_the_cache_is_off_unless_it_has_a_folder(write: Write, tmp_path: Path, m
     assert cache.max_bytes == 2_500_000_000
     with pytest.raises(SpecError, match=r"segshift\.yaml:1: cache.folder: this key is required"):
         load_workspace(write_settings(write, "cache: {max_gb: 1}\n"), {})
+
+
+def test_whom_to_tell(write: Write) -> None:
+    assert load_workspace(write_settings(write, "store: x\n"), {}).notify is None
+    told = load_workspace(write_settings(write, "notify: {url: https://example.org/x, on: [end]}\n"), {}).notify
+    assert told is not None
+    assert (told.url, told.command, told.on) == ("https://example.org/x", None, ("end",))
+    told = load_workspace(write_settings(write, "notify: {command: mail me}\n"), {}).notify
+    assert told is not None
+    assert told.on == ("end", "failure")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{on: [end]}", r"segshift\.yaml:1: notify: .*nobody to tell: give `command`, `url`, or both"),
+        ("{url: example.org}", r"segshift\.yaml:1: notify.url: .*example.org"),
+        ("{command: x, on: [start]}", r"segshift\.yaml:1: notify.on.0: .*'end' or 'failure'"),
+        ("{command: x, on: []}", r"segshift\.yaml:1: notify.on: "),
+        ("{command: x, when: [end]}", r"segshift\.yaml:1: notify.when: unknown key 'when'"),
+    ],
+)
+def test_nobody_or_nothing_to_tell_is_refused(text: str, message: str, write: Write) -> None:
+    with pytest.raises(SpecError, match=message):
+        load_workspace(write_settings(write, f"notify: {text}\n"), {})

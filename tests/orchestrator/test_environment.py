@@ -44,6 +44,12 @@ def test_the_commit_and_whether_it_was_changed(tmp_path: Path, monkeypatch: pyte
     assert environment.describe_commit() == {"commit": head, "dirty": True}
 
 
+def test_the_memory_of_this_process() -> None:
+    held = environment.read_memory()
+    assert set(held) == {"memory_bytes"}, "no GPU is used here"
+    assert 10e6 < held["memory_bytes"] < 1e12
+
+
 @pytest.mark.parametrize(("visible", "count"), [("", 0), ("-1", 0), ("0", 1), ("0,2", 2), ("GPU-a, GPU-b", 2)])
 def test_the_devices_that_are_shown_are_counted(visible: str, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)

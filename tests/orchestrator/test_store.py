@@ -151,3 +151,12 @@ def test_the_lease_is_held_while_working_and_gone_after(store: Store) -> None:
 
 def test_a_store_travels_to_workers_as_its_folder(store: Store) -> None:
     assert pickle.loads(pickle.dumps(store)).root == store.root
+
+
+def test_notes_of_a_folder_are_listed_without_drafts(store: Store) -> None:
+    assert store.list_notes("sweeps") == []
+    for name in ("sweeps/b-full.json", "sweeps/a-mini+0f.json", "costs.json"):
+        store.write_note(name, "{}")
+    (store.root / "sweeps" / ".b-full.json.x.partial").touch()
+    assert store.list_notes("sweeps") == ["sweeps/a-mini+0f.json", "sweeps/b-full.json"]
+    assert store.list_notes("costs.json") == []

@@ -124,6 +124,17 @@ def test_the_sweep_is_mirrored(finished_sweep) -> None:
     assert [metric.step for metric in history] == [10, 20, 30, 40]
 
 
+def test_the_sweep_leaves_a_note_of_how_it_ended(finished_sweep) -> None:
+    store, _ = finished_sweep
+    note = json.loads((store / "sweeps" / "tiny-full.json").read_text())
+    records = list_records(store)
+    assert (note["ended"], note["experiment"], note["variant"]) == ("complete", "tiny", "full")
+    assert {key: (task["status"], task["stage"]) for key, task in note["tasks"].items()} == {
+        key: ("done", record.stage) for key, record in records.items()
+    }
+    assert note["driver"]["resources"]["CPU"] == 2
+
+
 def test_again_nothing_is_executed(finished_store: Path, run_sweep: Sweep) -> None:
     before, board = list_times(finished_store), (finished_store / BOARD / "leaderboard.json").read_bytes()
     text = check(run_sweep(finished_store), 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -217,3 +218,55 @@ def test_pictures_that_could_not_be_sent_are_sent_when_mlflow_is_back(mirror, st
     mirror.away.clear()
     assert made.close("FINISHED") is None
     assert (task.key, ["iteration_000010.png"]) in mirror.sent
+
+
+def test_a_task_that_has_begun_is_live_and_sends_nothing(mirror, store: Store, finished) -> None:
+    task = finished("clean")
+    made = Tracker(TARGET, store)
+    made.start(task.key)
+    assert made.poll().latest == {task.key: {}}
+    made.report(task.key, task.name, 1, {"loss": 2.0})
+    assert made.poll().latest == {task.key: {"loss": 2.0, "step": 1}}
+    made.start(task.key, False)  # its process died, and it waits again
+    assert made.poll().latest == {}
+    made.start(task.key)
+    assert made.poll().latest == {task.key: {}}
+    made.finish(task.key, task.name)
+    made.close("FINISHED")
+    assert [sent for sent in mirror.sent if sent[0] == task.key] == [(task.key, (1, {"loss": 2.0})), (task.key, "done")]
+
+
+def test_what_waits_for_mlflow_is_counted_also_while_it_is_being_sent(
+    mirror, store: Store, finished, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = finished("clean")
+    mirror.away.set()
+    sending, go_on = threading.Event(), threading.Event()
+    original = mirror.log_steps
+
+    def log_steps(self: Any, *arguments: Any) -> None:
+        sending.set()
+        assert go_on.wait(DEADLINE_S)
+        original(self, *arguments)
+
+    monkeypatch.setattr(mirror, "log_steps", log_steps)
+    made = Tracker(TARGET, store)
+
+    def describe() -> tuple[int, str | None]:
+        poll = made.poll()
+        return poll.unsent, poll.problem
+
+    assert describe() == (0, None)
+    for step in range(3):
+        made.report(task.key, task.name, step, {})
+    made.finish(task.key, task.name)
+    assert mirror.failed.wait(DEADLINE_S)
+    while describe()[1] is None:
+        time.sleep(0.01)
+    assert describe() == (4, "server away")
+    mirror.away.clear()
+    assert sending.wait(DEADLINE_S)
+    assert describe()[0] == 4, "taken out to be sent, and not there yet"
+    go_on.set()
+    made.close("FINISHED")
+    assert describe() == (0, None)
