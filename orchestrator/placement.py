@@ -1,4 +1,4 @@
-"""Tasks that wait for a place, and which of them starts next: list scheduling, for the driver and for the simulator alike.
+"""Tasks that wait for a place, and which of them starts next, and where: list scheduling.
 
 Of all that fits somewhere now, the task with the longest way to the end of the sweep comes first; one that fits nowhere lets
 those after it pass. Several workers of a task are placed together or not at all, on one node or on several.
@@ -17,14 +17,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Placed(Generic[T]):
-    """A task that has its places, one for each worker; to be given back by `ReadyQueue.release`."""
+    """A task that has its places, one for each worker; to be given back by `PlacementQueue.release`."""
 
     task: T
     shape: Shape
     places: tuple[Place, ...]
 
 
-class ReadyQueue(Generic[T]):
+class PlacementQueue(Generic[T]):
     """The tasks whose inputs are done.
 
     Tasks of one demand wait in one queue, and a queue whose first task fits nowhere is not looked at again until a node has

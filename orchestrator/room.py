@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from experiments.schema import ResourceSettings
+from orchestrator.capacity import Machine, is_chosen
+
 UNIT = 10_000  # Ray's FixedPoint (src/ray/common/scheduling/fixed_point.h): amounts are whole numbers of these
 
 Ints = npt.NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Node:
-    """What a machine of a cluster offers.
-
-    Attributes:
-        amounts: `CPU`, `GPU`, `GB` of memory or a custom resource -> how much of it.
-        labels: as tasks select them.
-    """
-
-    amounts: Mapping[str, float]
-    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -56,6 +46,12 @@ class Demand:
         return ", ".join(asked) or "nothing"
 
 
+def read_demand(wanted: ResourceSettings) -> Demand:
+    """Return what a stage's `resources` ask for."""
+    custom, labels = tuple(sorted(wanted.custom.items())), tuple(sorted(wanted.labels.items()))
+    return Demand(wanted.cpus, wanted.gpus, wanted.memory_gb or 0.0, custom, labels)
+
+
 @dataclass(frozen=True)
 class Place:
     """What one worker holds on a node: `gpus` are (index of the GPU, units of it)."""
@@ -78,24 +74,24 @@ class Room:
     """The free capacity of all nodes; work goes to the first one with room.
 
     Args:
-        nodes: all that there are.
+        machines: all that there are; a node is its place in this list.
         is_up: whether they take work from the start.
     """
 
-    def __init__(self, nodes: Sequence[Node], is_up: bool = True) -> None:
-        self._nodes = nodes
-        self._names = sorted({name for node in nodes for name in node.amounts} - {"GPU"})
+    def __init__(self, machines: Sequence[Machine], is_up: bool = True) -> None:
+        self._machines = machines
+        self._names = sorted({name for machine in machines for name in machine.amounts} - {"GPU"})
         self._free = np.array(
-            [[_to_units(node.amounts.get(name, 0.0)) for name in self._names] for node in nodes], np.int64
-        ).reshape(len(nodes), len(self._names))
-        gpus = [int(node.amounts.get("GPU", 0.0)) for node in nodes]
+            [[_to_units(machine.amounts.get(name, 0.0)) for name in self._names] for machine in machines], np.int64
+        ).reshape(len(machines), len(self._names))
+        gpus = [int(machine.amounts.get("GPU", 0.0)) for machine in machines]
         self._gpus = [[UNIT] * count for count in gpus]
         self._whole = np.array(gpus, np.int64)  # GPUs that are all free
         self._most = np.array([UNIT if count else 0 for count in gpus], np.int64)  # free of the freest GPU
-        self._up = np.full(len(nodes), is_up)
+        self._up = np.full(len(machines), is_up)
 
     def __len__(self) -> int:
-        return len(self._nodes)
+        return len(self._machines)
 
     def shape(self, demand: Demand) -> Shape:
         """Return a demand as this cluster measures it; one for a resource that no node has fits nowhere."""
@@ -104,8 +100,8 @@ class Room:
         accepted = np.array(
             [
                 all(name in known for name in amounts)
-                and all(accepts(wanted, node.labels.get(label)) for label, wanted in demand.labels)
-                for node in self._nodes
+                and all(is_chosen(machine.labels.get(label), wanted) for label, wanted in demand.labels)
+                for machine in self._machines
             ],
             np.bool_,
         )
@@ -178,10 +174,3 @@ class Room:
 
 def _to_units(amount: float) -> int:
     return round(amount * UNIT)
-
-
-def accepts(wanted: str, label: str | None) -> bool:
-    """Say whether a label of a node (None: it has none of that name) is what a Ray label selector wants."""
-    negated, text = wanted.startswith("!"), wanted.removeprefix("!")
-    values = text[3:-1].split(",") if text.startswith("in(") else [text]
-    return (label in [value.strip() for value in values]) != negated

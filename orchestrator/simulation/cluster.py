@@ -11,7 +11,7 @@ from adapt.errors import SpecError
 from adapt.settings import Settings
 from experiments.document import read_document
 from experiments.explain import closest, validate
-from orchestrator.room import Node
+from orchestrator.capacity import Machine
 
 EXAMPLES = Path(__file__).parent / "clusters"
 
@@ -54,10 +54,10 @@ class NodeSettings(Settings):
             )
         return self
 
-    def offer(self) -> Node:
+    def offer(self) -> Machine:
         """Return what one of these nodes offers to tasks."""
         named = {"CPU": self.cpus, "GPU": float(self.gpus), "GB": self.memory_gb, **self.custom}
-        return Node({name: amount for name, amount in named.items() if amount}, self.labels)
+        return Machine({name: amount for name, amount in named.items() if amount}, self.labels)
 
 
 class OverheadSettings(Settings):

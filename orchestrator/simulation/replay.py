@@ -1,6 +1,6 @@
 """Replay a graph on a described cluster, event by event: list scheduling as the driver does it, and nodes that fail.
 
-A task is ready when its inputs are done; which of the ready ones starts, and where, `orchestrator.ready_queue` decides. A lost
+A task is ready when its inputs are done; which of the ready ones starts, and where, `orchestrator.placement` decides. A lost
 node sends its tasks back to where their last resume points were; what is finished is in the store and stays.
 """
 
@@ -14,8 +14,8 @@ from enum import IntEnum
 import numpy as np
 
 from adapt.errors import PrerequisiteError
+from orchestrator.placement import Placed, PlacementQueue
 from orchestrator.priority import longest_remaining
-from orchestrator.ready_queue import Placed, ReadyQueue
 from orchestrator.room import Demand, Room
 from orchestrator.simulation.cluster import ClusterSettings
 from orchestrator.simulation.work import Work
@@ -130,7 +130,7 @@ class _Replay:
         check_fits(works, cluster)
         self.works, self.overheads = works, cluster.overheads
         self.nodes = [settings for _, settings in cluster.list_nodes()]
-        self.queue: ReadyQueue[int] = ReadyQueue(Room([node.offer() for node in self.nodes], is_up=False))
+        self.queue: PlacementQueue[int] = PlacementQueue(Room([node.offer() for node in self.nodes], is_up=False))
         self.random, self.result = np.random.default_rng(seed), Replay()
         index = {work.key: number for number, work in enumerate(works)}
         remaining = longest_remaining({w.key: w.seconds for w in works}, {w.key: w.needs for w in works})
