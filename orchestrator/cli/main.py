@@ -23,11 +23,26 @@ from orchestrator.cli import (
     plan,
     profile,
     run_task,
+    simulate,
     status,
     sweep,
 )
 
-COMMANDS = (plan, sweep, status, leaderboard, data, corrupt, doctor, dashboard, mlflow, profile, run_task, adapt)
+COMMANDS = (
+    plan,
+    simulate,
+    sweep,
+    status,
+    leaderboard,
+    data,
+    corrupt,
+    doctor,
+    dashboard,
+    mlflow,
+    profile,
+    run_task,
+    adapt,
+)
 
 DESCRIPTION = """\
 Run domain-adaptation and robustness experiments in semantic segmentation as one graph, and compare them.
