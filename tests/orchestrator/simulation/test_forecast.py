@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from orchestrator import execute
 from orchestrator.room import Demand
 from orchestrator.simulation.cluster import NO_OVERHEAD, ClusterSettings, NodeSettings, OverheadSettings
-from orchestrator.simulation.forecast import average_timeline, forecast
+from orchestrator.simulation.forecast import CRASH_RETRIES, average_timeline, forecast
 from orchestrator.simulation.work import Work
 
 
@@ -37,6 +38,13 @@ def test_failures_spread_the_makespan() -> None:
     assert len(found.replays) == 15
     assert found.bound.seconds == 12_000 < makespan.low < makespan.median < makespan.high
     assert found.spread(lambda one: one.lost_s).median > 0
+
+
+def test_tasks_that_the_driver_would_give_up_are_counted() -> None:
+    """Ten minutes on a node that lasts two on average: one attempt of e^5, 148, comes through."""
+    found = forecast(make_flat(2, 600), make_cluster(mean_hours_between_failures=2 / 60, restart_minutes=0), runs=3)
+    assert found.count_given_up().median == 2
+    assert CRASH_RETRIES == execute.CRASH_RETRIES
 
 
 def test_what_limits_is_named() -> None:
