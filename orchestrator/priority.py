@@ -21,8 +21,8 @@ def longest_remaining(seconds: Mapping[str, float], needs: Mapping[str, Sequence
     """
     inputs = {key: [needed for needed in set(needs.get(key, ())) if needed in seconds] for key in seconds}
     waiting = dict.fromkeys(seconds, 0)  # dependants whose remaining path is not known yet
-    for needed in inputs.values():
-        for key in needed:
+    for keys in inputs.values():
+        for key in keys:
             waiting[key] += 1
     after = dict.fromkeys(seconds, 0.0)  # the longest chain that starts once a task is done
     remaining = dict.fromkeys(seconds, 0.0)

@@ -24,6 +24,7 @@ from orchestrator.cli import (
     plan,
     profile,
     run_task,
+    simulate,
     status,
     sweep,
 )
@@ -33,6 +34,7 @@ COMMANDS = (
     sweep,
     status,
     logs,
+    simulate,
     leaderboard,
     data,
     corrupt,

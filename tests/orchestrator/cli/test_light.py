@@ -27,6 +27,7 @@ print(f"code={code} heavy={heavy}", file=sys.stderr)
         (["plan", "gta2cityscapes"], 0),
         (["plan", "gta2cityscapes", "--json"], 0),
         (["plan", "gta2cityscapes", "--profile", "full"], 2),
+        (["simulate", "gta2cityscapes", "--profile", "full", "--cluster", "workstation"], 0),
         (["status"], 0),
         (["sweep", "gta2cityscapes", "--profile", "full"], 2),
         (["corrupt", "images", "copies", "--protocol", "quik"], 2),
