@@ -12,9 +12,37 @@ from collections.abc import Sequence
 from types import FrameType
 
 from adapt.errors import SegshiftError
-from orchestrator.cli import adapt, corrupt, dashboard, data, doctor, leaderboard, mlflow, plan, run_task, status, sweep
+from orchestrator.cli import (
+    adapt,
+    cluster,
+    corrupt,
+    dashboard,
+    data,
+    doctor,
+    leaderboard,
+    mlflow,
+    plan,
+    run_task,
+    status,
+    submit,
+    sweep,
+)
 
-COMMANDS = (plan, sweep, status, leaderboard, data, corrupt, doctor, dashboard, mlflow, run_task, adapt)
+COMMANDS = (
+    plan,
+    sweep,
+    submit,
+    status,
+    leaderboard,
+    data,
+    corrupt,
+    doctor,
+    cluster,
+    dashboard,
+    mlflow,
+    run_task,
+    adapt,
+)
 
 DESCRIPTION = """\
 Run domain-adaptation and robustness experiments in semantic segmentation as one graph, and compare them.
