@@ -26,6 +26,7 @@ fi
 
 # Ports from the job's number: two jobs on one node do not meet.
 port=$((20000 + SLURM_JOB_ID % 5000))
+agent_port=$((port + 15000))
 mapfile -t nodes < <(scontrol show hostnames "$SLURM_JOB_NODELIST")
 head="${nodes[0]}"
 head_ip="$(srun --nodes=1 --ntasks=1 --nodelist="$head" hostname --ip-address | awk '{print $1}')"
@@ -55,8 +56,10 @@ trap clean_up EXIT
 
 echo "Ray's head on $head ($address), workers on ${nodes[*]:1}"
 srun --nodes=1 --ntasks=1 --overlap --nodelist="$head" \
-    ray start --head --node-ip-address="$head_ip" --port="$port" --dashboard-host=127.0.0.1 \
+    ray start --head --node-ip-address="$head_ip" --port="$port" --ray-client-server-port=$((port + 10000)) \
+    --dashboard-host=127.0.0.1 --dashboard-port=$((port + 5000)) --dashboard-agent-listen-port="$agent_port" \
     --num-cpus="$SLURM_CPUS_PER_TASK" --temp-dir="$temp" --block &
+started=$!
 
 count_nodes() {
     timeout 30 python -c '
@@ -68,8 +71,8 @@ print(sum(node["Alive"] for node in ray.nodes()))
 wait_for_nodes() { # how many
     local until=$((SECONDS + START_LIMIT_S))
     while [ "$(count_nodes)" -lt "$1" ]; do
-        if [ "$SECONDS" -ge "$until" ]; then
-            echo "only $(count_nodes) of $1 Ray nodes came up within $START_LIMIT_S s; see above, and $temp on $head" >&2
+        if [ "$SECONDS" -ge "$until" ] || ! kill -0 "$started" 2> /dev/null; then
+            echo "only $(count_nodes) of $1 Ray nodes came up; see above, and $temp/session_latest/logs on the nodes" >&2
             return 1
         fi
         sleep 2
@@ -80,7 +83,9 @@ wait_for_nodes 1 || exit 1
 if [ "${#nodes[@]}" -gt 1 ]; then
     others=$((${#nodes[@]} - 1))
     srun --nodes="$others" --ntasks="$others" --ntasks-per-node=1 --overlap --exclude="$head" \
-        ray start --address="$address" --num-cpus="$SLURM_CPUS_PER_TASK" --temp-dir="$temp" --block &
+        ray start --address="$address" --dashboard-agent-listen-port="$agent_port" \
+        --num-cpus="$SLURM_CPUS_PER_TASK" --temp-dir="$temp" --block &
+    started=$!
     wait_for_nodes "${#nodes[@]}" || exit 1
 fi
 

@@ -30,6 +30,7 @@ HOSTNAME = """#!/bin/bash
 echo 10.1.2.3 fe80::1
 """
 RAY = """#!/bin/bash
+if [ -n "$FAKE_BROKEN" ]; then echo "no shared memory" >&2; exit 1; fi
 echo "ray $* [token $(cat "$RAY_AUTH_TOKEN_PATH" | wc -c) $RAY_AUTH_MODE]" >> "$RECORD"
 trap 'kill $!; echo "ray stopped" >> "$RECORD"; exit 0' TERM
 sleep 300 & wait
@@ -131,7 +132,8 @@ def test_a_head_workers_and_the_sweep(job: Job) -> None:
     port = 20000 + 123456 % 5000
     head = next(line for line in record if line.startswith("srun") and "--head" in line)
     assert "--nodelist=node1 ray start --head --node-ip-address=10.1.2.3" in head
-    assert f"--port={port}" in head
+    assert f"--port={port} " in head
+    assert f"--dashboard-port={port + 5000} " in head
     assert "--dashboard-host=127.0.0.1" in head
     workers = next(line for line in record if line.startswith("srun") and f"--address=10.1.2.3:{port}" in line)
     assert "--nodes=2 --ntasks=2 --ntasks-per-node=1" in workers
@@ -180,9 +182,16 @@ def test_scancel_stops_it_for_good(job: Job) -> None:
 def test_nodes_that_do_not_come_up_are_told(job: Job) -> None:
     code, output = job.run("gta2cityscapes", FAKE_MISSING="1", START_LIMIT_S="1")
     assert code == 1
-    assert "0 of 1 Ray nodes came up within 1 s" in output
+    assert "only 0 of 1 Ray nodes came up" in output
     assert not any(line.startswith("segshift") for line in job.read())
     assert job.tokens() == []
+
+
+def test_a_head_that_does_not_start_is_told_at_once(job: Job) -> None:
+    code, output = job.run("gta2cityscapes", FAKE_BROKEN="1", FAKE_MISSING="1", START_LIMIT_S="100000")
+    assert code == 1
+    assert "no shared memory" in output
+    assert "only 0 of 1 Ray nodes came up" in output
 
 
 def test_without_an_experiment_it_says_how(job: Job) -> None:
