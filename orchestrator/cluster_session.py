@@ -45,22 +45,26 @@ class ClusterSession:
 def open_cluster(address: str | None, dashboard: bool = True, cpus: int | None = None) -> Iterator[ClusterSession]:
     """Start Ray on localhost, or join the cluster at `address`, for the body.
 
-    The dashboard binds to localhost. Ray's own ports take this machine's address (Ray replaces 127.0.0.1 by it on Linux);
-    its token authentication, on by default for a local cluster, guards them and stays on.
+    A cluster that cannot be joined says so within seconds. The dashboard binds to localhost. Ray's own ports take this
+    machine's address (Ray replaces 127.0.0.1 by it on Linux); its token authentication, on by default for a local cluster,
+    guards them and stays on.
 
     Args:
-        address: `HOST:PORT` or `ray://...` of a running cluster; None starts one here.
+        address: `HOST:PORT` of the head of a running cluster of which this machine is one; `auto` finds the one that runs
+            here; None starts one.
         dashboard: whether a local cluster shows its dashboard.
         cpus: cores of a local cluster; None takes all of this machine's.
 
     Raises:
-        PrerequisiteError: Ray cannot be started, or the address does not answer.
+        PrerequisiteError: Ray cannot be started, the address does not answer, or the cluster refuses this process.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault(
         "RAY_task_oom_retries", "0"
     )  # Ray's own default is for ever; the driver asks for more memory instead
     import ray
+
+    from orchestrator.cluster_address import check_head, resolve
 
     common = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": True}
     logging.getLogger("ray").setLevel(logging.ERROR)
@@ -76,12 +80,18 @@ def open_cluster(address: str | None, dashboard: bool = True, cpus: int | None =
                 **common,
             )
         else:
-            context = ray.init(address=address, **common)
-    except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
-        where = "on this machine" if address is None else f"at {address}"
+            head = resolve(address)
+            check_head(head)
+            context = ray.init(address=head, **common)
+    except (ConnectionError, RuntimeError, ValueError, TimeoutError, ray.exceptions.RayError) as error:
+        cause = " ".join(str(error).split())
+        if address is None:
+            raise PrerequisiteError(
+                f"Ray could not be started on this machine: {cause}. Look at `segshift doctor`."
+            ) from error
         raise PrerequisiteError(
-            f"Ray could not be reached {where}: {error}. Check the address (`ray status --address ...`), "
-            "or leave --address out to run on this machine."
+            f"the Ray cluster at {address} answers, but this machine could not join it: {cause}. A driver runs on a machine of "
+            "the cluster (`ray start --address ...` makes this one such); from elsewhere use `segshift submit`."
         ) from error
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, terminate)  # Ray's own prints a stack trace and leaves without cancelling tasks

@@ -14,6 +14,7 @@ from types import FrameType
 from adapt.errors import SegshiftError
 from orchestrator.cli import (
     adapt,
+    cluster,
     corrupt,
     dashboard,
     data,
@@ -26,22 +27,25 @@ from orchestrator.cli import (
     run_task,
     simulate,
     status,
+    submit,
     sweep,
 )
 
 COMMANDS = (
     plan,
+    simulate,
+    profile,
     sweep,
+    submit,
     status,
     logs,
-    simulate,
     leaderboard,
     data,
     corrupt,
     doctor,
+    cluster,
     dashboard,
     mlflow,
-    profile,
     run_task,
     adapt,
 )
