@@ -11,7 +11,7 @@ from orchestrator.cli.options import (
     read_plan,
     read_workspace,
 )
-from orchestrator.store import Store
+from orchestrator.store import Store, open_store
 
 EXAMPLES = """\
   segshift status                       finished tasks of the store by experiment and stage
@@ -30,7 +30,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def run(options: argparse.Namespace) -> int:
     """Print the status; the exit code is 1 where a task failed."""
     workspace = read_workspace(options)
-    store = Store(workspace.store)
+    store = open_store(workspace.store)
     return _show_store(store) if options.experiment is None else _show_experiment(options, store)
 
 
@@ -47,10 +47,10 @@ def _show_store(store: Store) -> int:
         groups.setdefault((record.experiment, record.profile, record.stage), []).append(record.seconds)
     if not groups:
         console.print(
-            f"The store {store.root} holds no finished task yet. `segshift sweep NAME` fills it.", soft_wrap=True
+            f"The store {store.place} holds no finished task yet. `segshift sweep NAME` fills it.", soft_wrap=True
         )
         return 0
-    table = Table(title=f"Finished tasks in {store.root}", title_justify="left", box=None, padding=(0, 3, 0, 0))
+    table = Table(title=f"Finished tasks in {store.place}", title_justify="left", box=None, padding=(0, 3, 0, 0))
     for title in ("experiment", "profile", "stage", "tasks", "task time"):
         table.add_column(title, justify="right" if title in ("tasks", "task time") else "left")
     for (experiment, profile, stage), seconds in groups.items():
@@ -63,8 +63,6 @@ def _show_experiment(options: argparse.Namespace, store: Store) -> int:
     from rich.console import Console
     from rich.text import Text
 
-    from orchestrator.lease import is_held
-
     console = Console()
     plan = read_plan(options, read_workspace(options))
     failures = 0
@@ -72,7 +70,7 @@ def _show_experiment(options: argparse.Namespace, store: Store) -> int:
         failure = None if store.is_done(task.key) else store.read_failure(task.key)
         if store.is_done(task.key):
             mark: tuple[str, str] = ("done     ", "green")
-        elif is_held(store.lease_file(task.key)):
+        elif store.is_held(task.key):
             mark, failure = ("running  ", "cyan"), None
         else:
             mark = ("failed   ", "bold red") if failure else ("waiting  ", "yellow")

@@ -29,6 +29,7 @@ def make_board(plan: Plan, store: Store) -> Board:
         except TaskError:
             return None
 
+    store.fetch_records(plan.graph.tasks)
     is_miniature = plan.facts.miniature_root is not None
     return build_board(plan.graph, find_record, miniature=is_miniature, find_counts=find_counts)
 
@@ -39,5 +40,6 @@ def publish(plan: Plan, store: Store, console: Console) -> tuple[Path, ...]:
     print_board(board, console)
     files = write_forms(board, store.root / "leaderboards" / f"{plan.graph.name}-{plan.graph.variant}")
     for file in files:
+        store.share(file)
         console.print(f"  {file}", highlight=False, soft_wrap=True)
     return files

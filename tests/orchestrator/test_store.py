@@ -145,8 +145,10 @@ def test_a_truncated_record_counts_as_there_but_cannot_be_read(store: Store, mak
 def test_the_lease_is_held_while_working_and_gone_after(store: Store) -> None:
     with store.working_on("k") as ours:
         assert ours
-        assert json.loads(store.lease_file("k").read_text())["pid"] == os.getpid()
-    assert not store.lease_file("k").exists()
+        assert json.loads((store.folder("k") / "lease.json").read_text())["pid"] == os.getpid()
+        assert store.is_held("k")
+    assert not store.is_held("k")
+    assert list(store.folder("k").iterdir()) == []
 
 
 def test_a_store_travels_to_workers_as_its_folder(store: Store) -> None:
