@@ -25,7 +25,7 @@ LIST = "files.json"
 MARK = ".carried"  # in the task's folder: which list of the bucket it was last equal to, or older than
 SAVE_S = 30.0  # ours: what a lost machine takes with it at most, where the network keeps up
 SAVE_SHARE = 4  # ours: of five seconds, at most one is spent on sending
-UNFINISHED = (".partial", ".unfinished", ".tmp")
+UNFINISHED = (".partial", ".tmp")
 
 
 class WorkCopy:

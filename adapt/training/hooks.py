@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from adapt.atomic import replace_atomically
 from adapt.errors import TaskError
 from adapt.openmmlab import Hook
 from adapt.training.distributed import get_rank, mean_over_workers
@@ -96,9 +96,8 @@ class SaveResumePoint(Hook):
                 )
             if get_rank() != 0:
                 return
-            unfinished = self.path.with_suffix(".unfinished")
-            runner.save_checkpoint(str(unfinished.parent), unfinished.name, by_epoch=False)
-            os.replace(unfinished, self.path)
+            with replace_atomically(self.path) as draft:
+                runner.save_checkpoint(str(draft.parent), draft.name, by_epoch=False)
 
 
 class Report(Hook):
