@@ -56,7 +56,7 @@ class Backend(Protocol):
         """Keep a small text in the place of the one before it."""
 
     def list_notes(self, folder: str) -> list[str]:
-        """Return the names of the texts in a folder."""
+        """Return the names of the texts in a folder and below it."""
 
     def share(self, file: Path) -> None:
         """Let other machines see a file below the store's root."""
@@ -99,6 +99,9 @@ class Backend(Protocol):
 
     def find_log(self, key: str) -> Path | None:
         """Return a file of this machine with a task's log as far as it is known, or None."""
+
+    def list_leases(self) -> set[str]:
+        """Return the keys of all tasks with a lease, of a live process or a dead one."""
 
     def list_leftovers(self) -> list[Leftover]:
         """Return what is there of tasks that are not done, and of done ones what they need no more."""

@@ -50,7 +50,8 @@ class Stamp:
     @property
     def condition(self) -> Any:
         """What a conditional write asks the object to be still."""
-        return {"e_tag": self.e_tag, "version": self.version}
+        asked = {"e_tag": self.e_tag, "version": self.version}
+        return {name: value for name, value in asked.items() if value is not None}
 
 
 class Bucket:

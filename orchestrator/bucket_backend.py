@@ -82,7 +82,7 @@ class BucketBackend:
         self._bucket.write(f"{NOTES}/{name}", text.encode())
 
     def list_notes(self, folder: str) -> list[str]:
-        """Return the names of the texts in a folder."""
+        """Return the names of the texts in a folder and below it."""
         return sorted(stamp.name.removeprefix(f"{NOTES}/") for stamp in self._bucket.list(f"{NOTES}/{folder}"))
 
     def share(self, file: Path) -> None:
@@ -247,6 +247,10 @@ class BucketBackend:
         file.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(file, b"".join(parts))
         return file
+
+    def list_leases(self) -> set[str]:
+        """Return the keys of all tasks with a lease, of a live process or a dead one."""
+        return {_key(stamp) for stamp in self._bucket.list(LEASES)}
 
     def list_leftovers(self) -> list[Leftover]:
         """Return what is there of tasks that are not done, and of done ones what they need no more."""

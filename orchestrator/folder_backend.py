@@ -59,8 +59,9 @@ class FolderBackend:
         write_atomically(file, text)
 
     def list_notes(self, folder: str) -> list[str]:
-        """Return the names of the texts in a folder."""
-        return sorted(f"{folder}/{file.name}" for file in (self._root / folder).glob("[!.]*") if file.is_file())
+        """Return the names of the texts in a folder and below it."""
+        files = (self._root / folder).rglob("[!.]*")
+        return sorted(file.relative_to(self._root).as_posix() for file in files if file.is_file())
 
     def share(self, file: Path) -> None:
         """Do nothing: others see the folder."""
@@ -132,6 +133,10 @@ class FolderBackend:
         """Return the log of a task, or None."""
         file = self._folder(key) / LOG_FILE
         return file if file.is_file() else None
+
+    def list_leases(self) -> set[str]:
+        """Return the keys of all tasks with a lease, of a live process or a dead one."""
+        return {key for key in self._list_keys() if (self._folder(key) / LEASE_FILE).is_file()}
 
     def list_leftovers(self) -> list[Leftover]:
         """Return what is there of tasks that are not done, and of done ones what they need no more."""

@@ -79,7 +79,7 @@ class Store:
         return self._backend.read_note(name)
 
     def list_notes(self, folder: str) -> list[str]:
-        """Return the names of the texts that were kept in a folder, such as `sweeps`; `read_note` takes them."""
+        """Return the names of the texts that were kept below a folder, such as `sweeps`; `read_note` takes them."""
         return self._backend.list_notes(folder)
 
     def share(self, file: Path) -> None:
@@ -199,6 +199,10 @@ class Store:
     def check_file(self, key: str, name: str) -> str | None:
         """Say what is wrong with a file of a committed task, where the truth is kept, or None."""
         return self._backend.check_file(key, name, self.read(key).files[name])
+
+    def list_dead_leases(self) -> list[str]:
+        """Return the keys of the tasks that a process worked on which died and left its lease."""
+        return sorted(key for key in self._backend.list_leases() if not self.is_held(key))
 
     def list_leftovers(self) -> list[Leftover]:
         """Return what the store holds beside finished tasks."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import threading
 import time
 import uuid
@@ -53,10 +54,11 @@ class WorkCopy:
         if found is None:
             return
         content, stamp = found
+        listed: dict[str, dict[str, Any]] = json.loads(content)
+        self._sent = listed
         mark = self._folder / MARK
         if mark.is_file() and mark.read_text() == str(stamp.e_tag):
             return
-        listed = json.loads(content)
         for path in self._list_files():
             path.unlink()
 
@@ -65,6 +67,7 @@ class WorkCopy:
             path.parent.mkdir(parents=True, exist_ok=True)
             with replace_atomically(path) as draft:
                 self._bucket.download(f"{self._place}/{listed[name]['object']}", draft)
+                os.utime(draft, ns=(listed[name]["changed"], listed[name]["changed"]))  # so that it is not sent back
 
         run_at_once(bring, listed)
         self._mark(str(stamp.e_tag))

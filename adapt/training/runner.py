@@ -39,7 +39,6 @@ from adapt.training.settings import PRACTICAL_SETTINGS, TrainSettings
 from adapt.training.step import StepWrapper
 from adapt.training.timing import StepTimer
 
-
 log = logging.getLogger(__name__)
 
 

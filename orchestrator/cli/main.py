@@ -12,9 +12,22 @@ from collections.abc import Sequence
 from types import FrameType
 
 from adapt.errors import SegshiftError
-from orchestrator.cli import adapt, corrupt, dashboard, data, doctor, leaderboard, mlflow, plan, run_task, status, sweep
+from orchestrator.cli import (
+    adapt,
+    corrupt,
+    dashboard,
+    data,
+    doctor,
+    leaderboard,
+    mlflow,
+    plan,
+    run_task,
+    status,
+    store,
+    sweep,
+)
 
-COMMANDS = (plan, sweep, status, leaderboard, data, corrupt, doctor, dashboard, mlflow, run_task, adapt)
+COMMANDS = (plan, sweep, status, leaderboard, data, corrupt, doctor, dashboard, mlflow, run_task, adapt, store)
 
 DESCRIPTION = """\
 Run domain-adaptation and robustness experiments in semantic segmentation as one graph, and compare them.
