@@ -205,7 +205,7 @@ class Bucket:
             return (
                 f"the store {self.uri}: there is no such bucket. Make it, or correct the URI (--store, SEGSHIFT_STORE)."
             )
-        if "169.254.169.254" in text or "MissingAccount" in str(error) or "ccount must be" in text:
+        if any(sign in text for sign in _NO_CREDENTIALS):
             return f"the store {self.uri}: no credentials were found ({cause}). {_CREDENTIALS[scheme]}"
         if any(sign in text for sign in ("403", "401", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch")):
             return (
@@ -218,6 +218,8 @@ class Bucket:
         )
 
 
+# Without credentials the client asks the machine for those of its role, at these paths; Azure wants an account first.
+_NO_CREDENTIALS = ("/latest/api/token", "/latest/meta-data", "computeMetadata", "/metadata/identity", "Account must be")
 _CREDENTIALS = {
     "s3": "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (AWS_SESSION_TOKEN too where they are temporary), or run where "
     "the machine has a role.",

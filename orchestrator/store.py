@@ -165,7 +165,7 @@ class Store:
                 raise explain_full_disk(error, self.root) from error
             if is_ours:
                 self._leases[key] = held
-                stack.callback(self._leases.pop, key)
+                stack.callback(self._leases.pop, key, None)
             yield is_ours
 
     def list_files(self, key: str) -> dict[str, StoredFile]:
