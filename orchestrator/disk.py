@@ -9,7 +9,8 @@ from pathlib import Path
 from adapt.errors import TaskError
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
-TORCH_FULL = "PytorchStreamWriter failed writing"  # torch.save does not pass the system's error on
+# torch.save does not pass the system's error on: it names its own writer, or finds the file shorter than it should be.
+TORCH_FULL = ("PytorchStreamWriter failed writing", "unexpected pos")
 
 
 def explain_full_disk(error: Exception, folder: Path) -> Exception:
@@ -23,7 +24,7 @@ def explain_full_disk(error: Exception, folder: Path) -> Exception:
         if isinstance(cause, OSError) and cause.errno in FULL:
             place = Path(cause.filename).parent if isinstance(cause.filename, str) else folder
             reason = cause.strerror
-        elif isinstance(cause, RuntimeError) and TORCH_FULL in str(cause):
+        elif isinstance(cause, RuntimeError) and any(sign in str(cause) for sign in TORCH_FULL):
             place, reason = folder, "a checkpoint could not be written"
         else:
             continue

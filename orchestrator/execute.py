@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import gc
 import logging
 import time
 import traceback
@@ -96,7 +97,9 @@ def attempt(assignment: Assignment, store: Store, on_step: OnStep, stage: StageF
         result = _run(assignment, store, on_step, stage)
     except Exception as error:
         failure = _describe_failure(explain_full_disk(error, store.root))
-        log.warning("task %s failed: %s", assignment.task.name, error)
+        log.warning("task %s failed: %s", assignment.task.name, failure.message)
+    if failure is not None:
+        gc.collect()  # torch may still hold a half-written file open, which takes room on a full disk though it is removed
     return _note(result, failure, started_at, time.perf_counter() - started)
 
 
