@@ -105,7 +105,7 @@ def find_garbage(store: Store, workspace: Workspace, experiments: Sequence[str],
     _add_inputs(kept, records)
     now = time.time()
     for key, one in records.items():
-        age_s = now - one.finished_at
+        age_s = max(0.0, now - one.finished_at)
         if key not in kept and age_s >= min_age_s and not store.is_held(key):
             tasks.append(Spare(key, one.experiment, one.stage, one.size_bytes, age_s))
     # The key of an unfinished task says nothing of its experiment: where one cannot be judged, attempts are kept for longer.

@@ -36,8 +36,8 @@ def run(options: argparse.Namespace) -> int:
     from orchestrator.store import open_store
 
     workspace = read_workspace(options)
-    plan = read_plan(options, workspace)
     store = open_store(workspace.store)
+    plan = read_plan(options, workspace)
     if options.form == "terminal":
         store.check_writable()
         publish(plan, store, Console())

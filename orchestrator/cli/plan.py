@@ -46,8 +46,8 @@ def run(options: argparse.Namespace) -> int:
     if options.experiment is None:
         return _list_experiments()
     workspace = read_workspace(options)
-    plan = read_plan(options, workspace)
     store = open_store(workspace.store)
+    plan = read_plan(options, workspace)
     state, costs = survey(plan.graph, store), read_costs(store)
     if options.json:
         print(json.dumps(to_json(plan, state, costs), indent=1))
