@@ -73,8 +73,8 @@ class Backend(Protocol):
     def read(self, key: str) -> Record:
         """Return the record of a committed task."""
 
-    def fetch(self, key: str, name: str, kept: StoredFile) -> None:
-        """Bring a file of a committed task to this machine, where its bytes are those recorded."""
+    def fetch(self, key: str, name: str, kept: StoredFile) -> bool:
+        """Bring a file of a committed task to this machine; False where its bytes cannot be had as they were recorded."""
 
     def check_file(self, key: str, name: str, kept: StoredFile) -> str | None:
         """Say what is wrong with a file of a committed task, or None."""
@@ -99,6 +99,9 @@ class Backend(Protocol):
 
     def find_log(self, key: str) -> Path | None:
         """Return a file of this machine with a task's log as far as it is known, or None."""
+
+    def list_failed(self) -> set[str]:
+        """Return the keys of all tasks that failed and are not done since."""
 
     def list_leases(self) -> set[str]:
         """Return the keys of all tasks with a lease, of a live process or a dead one."""

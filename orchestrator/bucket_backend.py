@@ -141,13 +141,15 @@ class BucketBackend:
                 f"a task is removed by `segshift store rm {key[:12]}`."
             ) from error
 
-    def fetch(self, key: str, name: str, kept: StoredFile) -> None:
-        """Bring a file of a committed task to this machine, where its bytes are those recorded."""
+    def fetch(self, key: str, name: str, kept: StoredFile) -> bool:
+        """Bring a file of a committed task to this machine; False where its bytes cannot be had as they were recorded."""
         path = self._folder(key) / name
         path.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(_DamagedError), replace_atomically(path) as draft:
             if not self._bucket.download(_name_file(key, name, kept), draft) or hash_file(draft) != kept.sha256:
                 raise _DamagedError
+            return True
+        return False
 
     def check_file(self, key: str, name: str, kept: StoredFile) -> str | None:
         """Say what is wrong with a file of a committed task, or None. The bucket's own bytes are read."""
@@ -247,6 +249,10 @@ class BucketBackend:
         file.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(file, b"".join(parts))
         return file
+
+    def list_failed(self) -> set[str]:
+        """Return the keys of all tasks that failed and are not done since."""
+        return {_key(stamp) for stamp in self._bucket.list(FAILURES)} - self.list_done()
 
     def list_leases(self) -> set[str]:
         """Return the keys of all tasks with a lease, of a live process or a dead one."""

@@ -85,8 +85,9 @@ class FolderBackend:
         """Return the record of a committed task."""
         return read_record(self._folder(key) / FILE)
 
-    def fetch(self, key: str, name: str, kept: StoredFile) -> None:
-        """Do nothing: it is here, or lost."""
+    def fetch(self, key: str, name: str, kept: StoredFile) -> bool:
+        """Return False: it is here, or lost."""
+        return False
 
     def check_file(self, key: str, name: str, kept: StoredFile) -> str | None:
         """Say what is wrong with a file of a committed task, or None."""
@@ -133,6 +134,12 @@ class FolderBackend:
         """Return the log of a task, or None."""
         file = self._folder(key) / LOG_FILE
         return file if file.is_file() else None
+
+    def list_failed(self) -> set[str]:
+        """Return the keys of all tasks that failed and are not done since."""
+        return {
+            key for key in self._list_keys() if (self._folder(key) / FAILURE_FILE).is_file() and not self.is_done(key)
+        }
 
     def list_leases(self) -> set[str]:
         """Return the keys of all tasks with a lease, of a live process or a dead one."""

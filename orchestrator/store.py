@@ -127,9 +127,7 @@ class Store:
             TaskError: the file is gone or its bytes changed.
         """
         path, kept = self.folder(key) / name, self.read(key).files.get(name)
-        if kept is not None and not _is_intact(path, kept):
-            self._backend.fetch(key, name, kept)
-        if kept is None or not _is_intact(path, kept):
+        if kept is None or not (_is_intact(path, kept) or self._backend.fetch(key, name, kept)):
             where = path if isinstance(self.place, Path) else f"{name} of the task {key} in {self.place}"
             raise TaskError(
                 f"{where}: this stored file is missing or its bytes are not those that were recorded (a damaged disk, an "
@@ -200,9 +198,17 @@ class Store:
         """Say what is wrong with a file of a committed task, where the truth is kept, or None."""
         return self._backend.check_file(key, name, self.read(key).files[name])
 
-    def list_dead_leases(self) -> list[str]:
+    def list_held(self) -> set[str]:
+        """Return the keys of all tasks that live processes work on."""
+        return {key for key in self._backend.list_leases() if self.is_held(key)}
+
+    def list_abandoned(self) -> set[str]:
         """Return the keys of the tasks that a process worked on which died and left its lease."""
-        return sorted(key for key in self._backend.list_leases() if not self.is_held(key))
+        return {key for key in self._backend.list_leases() if not self.is_held(key)}
+
+    def list_failed(self) -> set[str]:
+        """Return the keys of all tasks that failed and are not done since."""
+        return self._backend.list_failed()
 
     def list_leftovers(self) -> list[Leftover]:
         """Return what the store holds beside finished tasks."""

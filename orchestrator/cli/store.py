@@ -130,7 +130,7 @@ def run_verify(options: argparse.Namespace) -> int:
     for damage in verify(store):
         damages += 1
         print(f"{damage.key[:SHOWN_DIGITS]}  {damage.what}.\n{'':{SHOWN_DIGITS}}  {damage.remedy}.")
-    for key in store.list_dead_leases():
+    for key in sorted(store.list_abandoned()):
         print(f"{key[:SHOWN_DIGITS]}  was worked on by a process that died. The next sweep takes it over.")
     leftovers = store.list_leftovers()
     if leftovers:

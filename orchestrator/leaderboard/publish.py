@@ -19,9 +19,11 @@ if TYPE_CHECKING:
 
 def make_board(plan: Plan, store: Store) -> Board:
     """Return the leaderboard of a plan from the records in a store."""
+    done = store.list_done()
+    store.fetch_records(done & set(plan.graph.tasks))
 
     def find_record(key: str) -> Record | None:
-        return store.read(key) if store.is_done(key) else None
+        return store.read(key) if key in done else None
 
     def find_counts(key: str) -> Path | None:
         try:
@@ -29,7 +31,6 @@ def make_board(plan: Plan, store: Store) -> Board:
         except TaskError:
             return None
 
-    store.fetch_records(plan.graph.tasks)
     is_miniature = plan.facts.miniature_root is not None
     return build_board(plan.graph, find_record, miniature=is_miniature, find_counts=find_counts)
 

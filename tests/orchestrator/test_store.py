@@ -222,6 +222,7 @@ def test_leftovers_are_what_no_record_names(any_store: Store, make_task, make_re
     with any_store.working_on(done.key):
         any_store.folder(done.key).mkdir(exist_ok=True, parents=True)
         any_store.commit(make_record(done))
+    assert any_store.list_failed() == {failed.key}
     found = {one.key: one for one in any_store.list_leftovers()}
     assert set(found) == {failed.key}
     assert found[failed.key].size_bytes > 5
@@ -232,7 +233,8 @@ def test_the_lease_of_a_process_that_died_is_listed(store: Store) -> None:
     with store.working_on("alive"):
         fill(store, "dead", {"lease.json": '{"host": "elsewhere"}'})
         os.utime(store.folder("dead") / "lease.json", (0, 0))
-        assert store.list_dead_leases() == ["dead"]
+        assert store.list_abandoned() == {"dead"}
+        assert store.list_held() == {"alive"}
 
 
 def test_a_store_says_its_layout_and_an_older_one_is_taken_for_the_first(any_store: Store) -> None:
