@@ -175,7 +175,8 @@ class BucketBackend:
     def carry(self, key: str, lease: Lease) -> Iterator[None]:
         """Fetch what another machine left of a task, and send now and then, and at the end, what this one leaves."""
         left_out = (FILE, FAILURE_FILE, LEASE_FILE, LOG_FILE)
-        copy = WorkCopy(self._bucket, f"{WORK}/{key}", self._folder(key), left_out)
+        log = (self._folder(key) / LOG_FILE, f"{LOGS}/{key}/{self._name_writer()}.txt")
+        copy = WorkCopy(self._bucket, f"{WORK}/{key}", self._folder(key), left_out, log)
         copy.fetch()
         copy.start(lease)
         try:
@@ -183,16 +184,11 @@ class BucketBackend:
         finally:
             copy.stop()
             with contextlib.suppress(PrerequisiteError, OSError):  # the task has its result, or its own error
-                self._send_log(key)
+                copy.save_log()
                 if self.is_done(key):
                     copy.drop()
                 else:
                     copy.save(lease)
-
-    def _send_log(self, key: str) -> None:
-        file = self._folder(key) / LOG_FILE
-        if file.is_file():
-            self._bucket.write(f"{LOGS}/{key}/{self._name_writer()}.txt", file)
 
     def _name_writer(self) -> str:
         """Return what tells the logs of this machine from those of others: each machine adds to its own."""
@@ -291,6 +287,7 @@ class BucketBackend:
             yield from self._bucket.list(f"{folder}/{key}" if key is not None else folder)
         if key is None:
             yield from self._bucket.list(FAILURES)
+            yield from self._bucket.list(LEASES)
         elif (failure := self._bucket.look(f"{FAILURES}/{key}.json")) is not None:
             yield failure
 

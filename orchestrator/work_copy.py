@@ -37,13 +37,18 @@ class WorkCopy:
         place: its name there, without files beside it.
         folder: the task's folder on this machine.
         left_out: names in that folder that stay here.
+        log: the file that the task prints to, and its name in the bucket; sent with the rest, and kept when that is dropped.
     """
 
-    def __init__(self, bucket: Bucket, place: str, folder: Path, left_out: tuple[str, ...]) -> None:
+    def __init__(
+        self, bucket: Bucket, place: str, folder: Path, left_out: tuple[str, ...], log: tuple[Path, str]
+    ) -> None:
         self._bucket = bucket
         self._place = place
         self._folder = folder
         self._left_out = left_out
+        self._log, self._log_name = log
+        self._logged_bytes = 0
         self._sent: dict[str, dict[str, Any]] = {}  # file -> its name in the bucket, size and time of change
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -94,9 +99,17 @@ class WorkCopy:
         """Send what has changed since the last time; a bucket that is away is no reason to stop a task."""
         try:
             if not lease.is_lost():
+                self.save_log()
                 self._save()
         except (OSError, SegshiftError) as error:
             log.warning("what the task %s would go on from was not sent: %s", self._folder.name, error)
+
+    def save_log(self) -> None:
+        """Send the log where it has grown."""
+        size = self._log.stat().st_size if self._log.is_file() else 0
+        if size != self._logged_bytes:
+            self._bucket.write(self._log_name, self._log)
+            self._logged_bytes = size
 
     def _save(self) -> None:
         found, changed = {}, []

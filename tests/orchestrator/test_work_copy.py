@@ -43,7 +43,7 @@ def bucket(bucket_uri: str) -> Bucket:
 
 
 def make_copy(bucket: Bucket, folder: Path) -> work_copy.WorkCopy:
-    return work_copy.WorkCopy(bucket, "work/k", folder, ("log.txt",))
+    return work_copy.WorkCopy(bucket, "work/k", folder, ("log.txt",), (folder / "log.txt", "logs/k/here.txt"))
 
 
 def fill(folder: Path, **files: str) -> None:
@@ -91,11 +91,8 @@ def test_only_what_changed_is_sent_and_nothing_old_stays(
     (tmp_path / "work/labels/b").unlink()
     copy.save(Held())
     assert [name.rpartition("/")[2] for name in sent] == ["resume.pth", "files.json"]
-    assert sorted(stamp.name.split("/", 3)[-1] for stamp in bucket.list("work/k")) == [
-        ["work", "k", "files.json"][-1],
-        "work/labels/a",
-        "work/resume.pth",
-    ]
+    kept = sorted(stamp.name.split("/")[-1] for stamp in bucket.list("work/k"))
+    assert kept == ["a", "files.json", "resume.pth"]
     elsewhere = make_copy(bucket, tmp_path / "elsewhere")
     elsewhere.fetch()
     sent.clear()
@@ -109,6 +106,9 @@ def test_drafts_logs_and_links_stay_here(bucket: Bucket, tmp_path: Path) -> None
     (tmp_path / "work" / ".resume.pth.x.partial").write_text("half")
     os.symlink("/etc/hostname", tmp_path / "work" / "link")
     make_copy(bucket, tmp_path).save(Held())
+    log = bucket.read("logs/k/here.txt")
+    assert log is not None
+    assert log[0] == b"printed"
     found = bucket.read("work/k/files.json")
     assert found is not None
     assert sorted(json.loads(found[0])) == ["log", "work/resume.pth"]
@@ -165,7 +165,10 @@ def test_it_is_sent_while_the_task_runs(bucket_uri: str, monkeypatch: pytest.Mon
     with store.working_on("k") as ours:
         assert ours
         fill(store.folder("k"), work__resume_pth="iteration 100")
+        (store.folder("k") / "log.txt").write_text("printed")
         deadline = time.monotonic() + 60
         while bucket.look("work/k/files.json") is None:
             assert time.monotonic() < deadline
             time.sleep(0.05)
+        (log,) = bucket.list("logs/k")
+        assert bucket.read(log.name) == (b"printed", log)
