@@ -8,6 +8,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+_SHARED = 0o644  # mkstemp makes files private; data sets and stores are shared
+
 
 @contextlib.contextmanager
 def replace_atomically(path: Path, durable: bool = False) -> Iterator[Path]:
@@ -33,7 +35,7 @@ def replace_atomically(path: Path, durable: bool = False) -> Iterator[Path]:
         if durable:
             with draft.open("rb") as file:
                 os.fsync(file.fileno())
-        draft.chmod(0o644)  # mkstemp makes files private; data sets and stores are shared
+        draft.chmod(_SHARED)
         draft.replace(path)
     except BaseException:
         draft.unlink(missing_ok=True)
@@ -44,3 +46,39 @@ def write_atomically(path: Path, content: bytes | str, durable: bool = False) ->
     """Write a whole file by `replace_atomically`; text is written as UTF-8."""
     with replace_atomically(path, durable) as draft:
         draft.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def create_atomically(path: Path, content: bytes | str) -> bool:
+    """Write a whole file that must not exist yet, durably; of several processes one succeeds.
+
+    Args:
+        path: The final place; its folder exists and takes hard links.
+        content: Text is written as UTF-8.
+
+    Returns:
+        False where the file was there already; it is left alone.
+
+    Raises:
+        OSError: The folder cannot be written to, or the disk is full.
+    """
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
+    draft = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.chmod(_SHARED)
+        return link_atomically(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def link_atomically(draft: Path, path: Path) -> bool:
+    """Give a whole file its second name; False where another file has that name."""
+    try:
+        os.link(draft, path)
+        return True
+    except FileExistsError:
+        # NFS may repeat a request whose answer was lost, and then report its own success as a conflict.
+        return draft.stat().st_nlink == 2

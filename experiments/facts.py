@@ -53,7 +53,7 @@ class WorkspaceFacts:
         if miniature is None:
             return None
         text = json.dumps([MINIATURE_VERSION, miniature.model_dump(mode="json")], sort_keys=True)
-        return self._workspace.store / "miniature" / hashlib.sha256(text.encode()).hexdigest()[:12]
+        return self._workspace.store_folder / "miniature" / hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def find_root(self, name: str) -> Path | None:
         """Return the root folder of one of the experiment's data sets."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from adapt.data.cache import CacheSettings
 from adapt.data.catalog import TYPE_NAMES
@@ -19,6 +20,26 @@ from experiments.explain import unknown, validate
 FILE = "segshift.yaml"
 DATA_VARIABLE = "SEGSHIFT_DATA"
 STORE_VARIABLE = "SEGSHIFT_STORE"
+LOCAL_VARIABLE = "SEGSHIFT_LOCAL"
+LOCAL_FOLDER = "~/.cache/segshift"  # holds a working place for each bucket, on every machine
+
+StorePlace = Path | str
+"""Where a store is: a folder, or as text the URI of a bucket with a prefix, such as `s3://bucket/segshift`."""
+
+
+def parse_place(text: str | Path) -> StorePlace:
+    """Tell the folder of a store from the URI of a bucket."""
+    if isinstance(text, str) and "://" in text:
+        return text.rstrip("/")
+    return Path(text)
+
+
+def find_store_folder(place: StorePlace) -> Path:
+    """Return the folder of this machine in which a store's tasks work: the store itself, or the working place of a bucket."""
+    if isinstance(place, Path):
+        return place
+    local = Path(os.environ.get(LOCAL_VARIABLE) or LOCAL_FOLDER).expanduser().absolute()
+    return local / hashlib.sha256(place.encode()).hexdigest()[:12]
 
 
 class NotifySettings(Settings):
@@ -47,7 +68,7 @@ class Workspace(Settings):
     Attributes:
         data: one folder that holds a folder per data set type (`cityscapes/`, `gta/` ...), or type -> folder.
         weights: the folder that relative weight files are looked up in.
-        store: where tasks leave their results; a path that every machine of the cluster sees.
+        store: where tasks leave their results: a folder that every machine of the cluster sees, or the URI of a bucket.
         tracking_uri: the MLflow server; None keeps a sqlite file in the store.
         address: the Ray cluster; None starts a local one.
         cache: where decoded images are kept, on a disk of each machine; None decodes them each time. It changes no result.
@@ -56,11 +77,21 @@ class Workspace(Settings):
 
     data: Path | dict[str, Path] | None = None
     weights: Path | None = None
-    store: Path = Path("segshift-store")
+    store: StorePlace = Path("segshift-store")
     tracking_uri: str | None = None
     address: str | None = None
     cache: CacheSettings | None = None
     notify: NotifySettings | None = None
+
+    @field_validator("store", mode="before")
+    @classmethod
+    def _parse_store(cls, value: Any) -> Any:
+        return parse_place(value) if isinstance(value, str) else value
+
+    @property
+    def store_folder(self) -> Path:
+        """The folder of this machine in which the store's tasks work, see `find_store_folder`."""
+        return find_store_folder(self.store)
 
     def find_root(self, dataset_type: str) -> Path | None:
         """Return the folder of a data set type, or None where none is configured or it does not exist."""
@@ -101,7 +132,7 @@ def load_workspace(
     folder: Path | None = None,
     environment: Mapping[str, str] | None = None,
     data: Path | None = None,
-    store: Path | None = None,
+    store: StorePlace | None = None,
     address: str | None = None,
 ) -> Workspace:
     """Read `segshift.yaml` of a folder, then the environment, then arguments: the later wins.
@@ -118,7 +149,7 @@ def load_workspace(
     if environment.get(DATA_VARIABLE):
         updates["data"] = Path(environment[DATA_VARIABLE])
     if environment.get(STORE_VARIABLE):
-        updates["store"] = Path(environment[STORE_VARIABLE])
+        updates["store"] = parse_place(environment[STORE_VARIABLE])
     if environment.get("MLFLOW_TRACKING_URI"):
         updates["tracking_uri"] = environment["MLFLOW_TRACKING_URI"]
     if environment.get("RAY_ADDRESS"):
@@ -142,7 +173,8 @@ def _make_absolute(workspace: Workspace) -> Workspace:
         data = spell_out(data)
     weights = workspace.weights and spell_out(workspace.weights)
     cache = workspace.cache and workspace.cache.model_copy(update={"folder": spell_out(workspace.cache.folder)})
-    places = {"data": data, "weights": weights, "store": spell_out(workspace.store), "cache": cache}
+    store = spell_out(workspace.store) if isinstance(workspace.store, Path) else workspace.store
+    places = {"data": data, "weights": weights, "store": store, "cache": cache}
     return workspace.model_copy(update=places)
 
 

@@ -18,7 +18,7 @@ from experiments.matrix import fill_in, list_points
 from experiments.schema import Experiment, MatrixSettings
 from experiments.workspace import FILE, Workspace
 from orchestrator.environment import count_gpus
-from orchestrator.store import Store
+from orchestrator.store import open_store
 
 MINIMUM_PYTHON = (3, 11)
 ROOMY_FREE_GB = 20  # ours: a full-profile sweep keeps checkpoints of 330 MB a task
@@ -150,13 +150,15 @@ def list_extractor_weights(experiment: Experiment) -> Iterator[str]:
 
 def _check_store(workspace: Workspace) -> Iterator[Finding]:
     try:
-        Store(workspace.store).check_writable()
+        store = open_store(workspace.store)
+        store.check_writable()
     except SegshiftError as error:
         yield Finding("bad", "store", str(error))
         return
-    free_gb = shutil.disk_usage(workspace.store).free / 2**30
+    free_gb = shutil.disk_usage(store.root).free / 2**30
     level: Literal["ok", "note"] = "ok" if free_gb > ROOMY_FREE_GB else "note"
-    yield Finding(level, "store", f"{workspace.store}, {free_gb:.0f} GB free")
+    where = " on this machine" if isinstance(store.place, str) else ""
+    yield Finding(level, "store", f"{store.place}, {free_gb:.0f} GB free{where}")
 
 
 def _check_ports(_: Workspace) -> Iterator[Finding]:

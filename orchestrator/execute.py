@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import gc
 import logging
 import time
 import traceback
@@ -13,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from adapt.data.cache import CacheSettings, ImageCache
-from adapt.errors import SegshiftError, TaskError
+from adapt.errors import SegshiftError
 from adapt.stopping import Stopped
 from experiments.schema import STAGE_VERSIONS
 from experiments.task import Task
+from orchestrator.disk import explain_full_disk
 from orchestrator.environment import (
     describe_process,
     read_peak_gpu_memory_bytes,
@@ -100,8 +102,10 @@ def attempt(assignment: Assignment, store: Store, on_step: OnStep, stage: StageF
     except Stopped:
         raise
     except Exception as error:
-        failure = _describe_failure(error)
-        log.warning("task %s failed: %s", assignment.task.name, error, exc_info=error)
+        failure = _describe_failure(explain_full_disk(error, store.root))
+        log.warning("task %s failed: %s", assignment.task.name, failure.message, exc_info=error)
+    if failure is not None:
+        gc.collect()  # torch may still hold a half-written file open, which takes room on a full disk though it is removed
     return _note(result, failure, started_at, time.perf_counter() - started)
 
 
@@ -153,11 +157,12 @@ def execute(
                 store.commit(record)
             else:
                 store.write_failure(record)
-        except (OSError, ValueError, TaskError) as error:
+        except (OSError, ValueError, SegshiftError) as error:
             # The disk is full or gone, the stage gave what no record holds (a score that is not finite), or another
             # process took the task over: say so as the result, and keep it where the disk lets us.
-            record = _make_record(assignment, None, replace(made, result=None, failure=_describe_failure(error)))
-            with contextlib.suppress(OSError):
+            failure = _describe_failure(explain_full_disk(error, store.root))
+            record = _make_record(assignment, None, replace(made, result=None, failure=failure))
+            with contextlib.suppress(OSError, SegshiftError):
                 store.write_failure(record)
         return record
 
@@ -189,7 +194,7 @@ def _run(assignment: Assignment, store: Store, on_step: OnStep, stage: StageFunc
 
 def record_crash(assignment: Assignment, store: Store, crash: Attempt) -> None:
     """Keep a failure that the worker could not record, because it died or was ended; see `describe_crash`."""
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, SegshiftError):
         store.write_failure(_make_record(assignment, None, crash))
 
 

@@ -7,12 +7,12 @@ from pathlib import Path
 from adapt.errors import SpecError
 from adapt.openmmlab.checkpoint import MODEL_FILE, WEIGHTS_FILE
 from adapt.tta.live.network import LiveNetwork, load_trained, load_with_weights
-from experiments.workspace import load_workspace
-from orchestrator.store import Store
+from experiments.workspace import StorePlace, load_workspace
+from orchestrator.store import open_store
 
 
 def load_network(
-    model: str | None, weights: str | None, checkpoint: Path | None, task: str | None, store: Path | None
+    model: str | None, weights: str | None, checkpoint: Path | None, task: str | None, store: StorePlace | None
 ) -> LiveNetwork:
     """Load the network that the command line names by one of `model`, `checkpoint` and `task`.
 
@@ -47,11 +47,11 @@ def load_network(
     return load_with_weights(model, file if file.is_file() else workspace.find_weights(str(file)))
 
 
-def find_task(root: Path, digits: str) -> Path:
+def find_task(place: StorePlace, digits: str) -> Path:
     """Find the folder of a finished task that left a network.
 
     Args:
-        root: of the store.
+        place: of the store.
         digits: the first ones of its key.
 
     Returns:
@@ -61,11 +61,11 @@ def find_task(root: Path, digits: str) -> Path:
         SpecError: if no task, or several, have such a key.
         TaskError: if a file was damaged.
     """
-    store = Store(root)
+    store = open_store(place)
     keys = [key for key in store.list_done() if key.startswith(digits)]
     if len(keys) != 1:
         raise SpecError(
-            f"{len(keys)} finished tasks in the store {root} have a key that starts with '{digits}'. `segshift status "
+            f"{len(keys)} finished tasks in the store {place} have a key that starts with '{digits}'. `segshift status "
             "EXPERIMENT` lists them; give more digits, or another --store."
         )
     if WEIGHTS_FILE not in store.read(keys[0]).files:

@@ -16,13 +16,12 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Literal
 
-import psutil
 from pydantic import ValidationError
 
 from adapt.errors import PrerequisiteError
 from adapt.settings import Settings
 from orchestrator.costs import Costs, estimate_remaining_s
-from orchestrator.lease import name_machine
+from orchestrator.lease import name_machine, read_start
 from orchestrator.pace import Pace
 from orchestrator.store import Store
 from orchestrator.sweep_state import Status, SweepState
@@ -69,7 +68,7 @@ class DriverNote(Settings):
         host: its host name.
         machine: what tells its machine from others, see `lease.name_machine`.
         pid: its process id there.
-        process_started: when the process began, in seconds since the epoch: process ids are used again.
+        process_started: when the process began, see `lease.read_start`: process ids are used again.
         refresh_s: how soon it writes its note again, at the latest when all goes well.
         dashboard_url: of the Ray dashboard.
         mlflow_url: of MLflow.
@@ -79,7 +78,7 @@ class DriverNote(Settings):
     host: str
     machine: str
     pid: int
-    process_started: float
+    process_started: int
     refresh_s: float = REFRESH_S
     dashboard_url: str | None = None
     mlflow_url: str | None = None
@@ -224,13 +223,13 @@ def read_note(store: Store, name: str) -> SweepNote | None:
         version = raw.get("schema_version") if isinstance(raw, dict) else None
         if version != SCHEMA_VERSION:
             raise PrerequisiteError(
-                f"{store.root}/{name}: sweep note schema {version!r}, but this segshift reads {SCHEMA_VERSION}. "
+                f"{store.place}/{name}: sweep note schema {version!r}, but this segshift reads {SCHEMA_VERSION}. "
                 "Use the segshift that wrote it."
             )
         return SweepNote.model_validate(raw)
     except (json.JSONDecodeError, ValidationError) as error:
         raise PrerequisiteError(
-            f"{store.root}/{name}: this sweep note cannot be read ({type(error).__name__}). Remove it: "
+            f"{store.place}/{name}: this sweep note cannot be read ({type(error).__name__}). Remove it: "
             "records hold the results, and the next sweep writes another."
         ) from error
 
@@ -272,7 +271,7 @@ class NoteWriter:
             host=socket.gethostname(),
             machine=name_machine(),
             pid=os.getpid(),
-            process_started=psutil.Process().create_time(),
+            process_started=read_start(os.getpid()),
             dashboard_url=dashboard_url,
             mlflow_url=mlflow_url,
             resources=dict(resources or {}),

@@ -10,10 +10,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import psutil
-
 from experiments.planning import Plan
-from orchestrator.lease import SAME_START_S, is_held, name_machine
+from orchestrator.lease import has_ended, name_machine
 from orchestrator.store import Store
 from orchestrator.sweep_note import SCHEMA_VERSION, DriverNote, SweepNote, TaskNote, read_note, tell_time
 
@@ -73,14 +71,7 @@ def find_answering(notes: Mapping[str, SweepNote], store: Store) -> set[str]:
 
 
 def _is_alive(driver: DriverNote) -> bool:
-    try:
-        process = psutil.Process(driver.pid)
-        same = abs(process.create_time() - driver.process_started) <= SAME_START_S
-        return same and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.AccessDenied:
-        return True
-    except psutil.NoSuchProcess:
-        return False
+    return not has_ended({"pid": driver.pid, "started": driver.process_started})
 
 
 def _watch(notes: Mapping[str, SweepNote], store: Store) -> set[str]:
@@ -117,7 +108,7 @@ def _correct(key: str, task: TaskNote, done: Collection[str], store: Store) -> T
     if key in done:
         status = "cached" if status == "cached" else "done"
     elif status in ("done", "cached", "running"):  # removed since, or its driver died
-        status = "running" if is_held(store.lease_file(key)) else "waiting"
+        status = "running" if store.is_held(key) else "waiting"
     if status == task.status:
         return task
     return task.model_copy(update={"status": status, "live": {}, "steps_per_s": None, "seconds": None, "message": None})
@@ -132,7 +123,7 @@ def survey_records(plan: Plan, store: Store) -> SweepStatus:
         note = TaskNote(name=task.name, stage=task.stage, kind=task.kind, status="waiting")
         if key in done:
             note = note.model_copy(update={"status": "done"})
-        elif is_held(store.lease_file(key)):
+        elif store.is_held(key):
             note = note.model_copy(update={"status": "running"})
         elif failure is not None and failure.failure is not None:
             changes = {"status": "failed", "message": failure.failure.message, "seconds": failure.seconds}

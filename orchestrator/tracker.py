@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.record import Record
-from orchestrator.store import PICTURES, Store
+from orchestrator.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -192,7 +192,7 @@ class Tracker:
                 with self._lock:
                     del steps[key]
             for key in list(self._latest):
-                mirror.log_pictures(key, self._names[key], self._list_pictures(key))
+                mirror.log_pictures(key, self._names[key], self._store.list_pictures(key))
         finally:
             with self._lock:  # what could not be sent goes back, before what came in meanwhile
                 self._sending = {}
@@ -200,14 +200,12 @@ class Tracker:
                     self._steps[key] = (unsent + self._steps.get(key, []))[-KEPT_STEPS:]
         while self._finished:
             record, name = self._finished[0]
-            mirror.log_pictures(record.key, name, self._list_pictures(record.key))
+            is_done = record.status == "done"
+            pictures = self._store.fetch_pictures(record) if is_done else self._store.list_pictures(record.key)
+            mirror.log_pictures(record.key, name, pictures)
             mirror.finish(record, name)
             self._finished.popleft()
             if self._target is not None and record.status == "done":
                 marks = self._target.marks(self._store)
                 marks.mkdir(parents=True, exist_ok=True)
                 (marks / record.key).touch()
-
-    def _list_pictures(self, key: str) -> list[Path]:
-        """Return the pictures that a task has drawn so far; one that is still being written has another suffix."""
-        return sorted((self._store.folder(key) / PICTURES).glob("*.png"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from adapt.atomic import replace_atomically
 from adapt.errors import TaskError
 from adapt.openmmlab import Hook
 from adapt.stopping import Stopped, is_stop_requested
@@ -101,9 +101,8 @@ class SaveResumePoint(Hook):
                     "from before this."
                 )
             if get_rank() == 0:
-                unfinished = self.path.with_suffix(".unfinished")
-                runner.save_checkpoint(str(unfinished.parent), unfinished.name, by_epoch=False)
-                os.replace(unfinished, self.path)
+                with replace_atomically(self.path) as draft:
+                    runner.save_checkpoint(str(draft.parent), draft.name, by_epoch=False)
             if is_stopping and done < runner.max_iters:
                 raise Stopped(f"stopped after iteration {done} of {runner.max_iters}")
 

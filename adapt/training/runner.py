@@ -7,6 +7,7 @@ import json
 import logging
 import multiprocessing
 import uuid
+import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,8 @@ from adapt.training.schedule import build_schedule
 from adapt.training.settings import PRACTICAL_SETTINGS, TrainSettings
 from adapt.training.step import StepWrapper
 from adapt.training.timing import StepTimer
+
+log = logging.getLogger(__name__)
 
 
 class QuietRunner(Runner):
@@ -245,7 +248,7 @@ def identify_run(settings: TrainSettings, seed: int, identity: Mapping[str, Any]
 
 
 def find_resume_point(path: Path, device: torch.device) -> bool:
-    """Tell whether there is a resume point; all workers must call this.
+    """Tell whether there is a resume point; all workers must call this. A damaged one is set aside, and training starts anew.
 
     Args:
         path: The file.
@@ -258,15 +261,29 @@ def find_resume_point(path: Path, device: torch.device) -> bool:
         PrerequisiteError: Only some of them see it.
     """
     exists = path.exists()
-    if count_workers() == 1:
-        return exists
-    seen = int(sum_over_workers(torch.tensor(int(exists), device=device)))
+    looks = [int(exists), int(exists and not is_whole(path))]
+    if count_workers() > 1:
+        looks = sum_over_workers(torch.tensor(looks, device=device)).tolist()
+    seen, damaged = looks
     if seen not in (0, count_workers()):
         raise PrerequisiteError(
             f"Only {seen} of {count_workers()} workers see the resume point {path}: put the store where all nodes reach it, "
             "on a shared file system."
         )
-    return exists
+    if damaged and get_rank() == 0:
+        aside = path.with_suffix(".damaged")
+        path.replace(aside)
+        log.warning("the resume point %s is damaged: training starts anew. It was set aside as %s", path, aside.name)
+    return exists and not damaged
+
+
+def is_whole(checkpoint: Path) -> bool:
+    """Tell whether a file that torch.save wrote has all its bytes, by the checksums in it."""
+    try:
+        with zipfile.ZipFile(checkpoint) as file:
+            return file.testzip() is None
+    except (zipfile.BadZipFile, OSError, EOFError, ValueError, NotImplementedError):
+        return False
 
 
 def set_training_size(model: nn.Module, crop: tuple[int, int] | None) -> None:

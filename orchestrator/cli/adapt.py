@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adapt.errors import SpecError
+from experiments.workspace import parse_place
 from orchestrator.cli.options import add_command
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--weights", metavar="FILE", help="checkpoint of --model; also looked for in the workspace's folder"
     )
     parser.add_argument(
-        "--store", type=Path, metavar="DIR", help="folder of --task's results (default: ./segshift-store)"
+        "--store", type=parse_place, metavar="DIR", help="store of --task's results (default: ./segshift-store)"
     )
 
     method = parser.add_argument_group("the method")

@@ -13,7 +13,7 @@ from pathlib import Path
 from adapt.errors import PrerequisiteError, SpecError
 from orchestrator.cli.options import add_command, add_workspace_options, read_workspace
 from orchestrator.cli.sweep import SESSION_FILE
-from orchestrator.store import Store
+from orchestrator.store import open_store
 
 EXAMPLES = """\
   segshift dashboard                          print the address and the token of the running sweep's dashboard
@@ -43,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
     """
     if options.files is not None:
         return write_files(options.files)
-    note = Store(read_workspace(options).store).read_note(SESSION_FILE)
+    note = open_store(read_workspace(options).store).read_note(SESSION_FILE)
     url = json.loads(note).get("dashboard") if note is not None else None
     try:
         if url is None:

@@ -33,11 +33,11 @@ def run(options: argparse.Namespace) -> int:
 
     from orchestrator.leaderboard.forms import to_csv, to_json, to_markdown
     from orchestrator.leaderboard.publish import make_board, publish
-    from orchestrator.store import Store
+    from orchestrator.store import open_store
 
     workspace = read_workspace(options)
+    store = open_store(workspace.store)
     plan = read_plan(options, workspace)
-    store = Store(workspace.store)
     if options.form == "terminal":
         store.check_writable()
         publish(plan, store, Console())

@@ -14,8 +14,7 @@ from adapt.errors import PrerequisiteError, SpecError
 from experiments.task import KEY_LENGTH, describe
 from orchestrator.cli.options import add_command, add_experiment_options, add_workspace_options, read_workspace
 from orchestrator.cli.status import find_sweep
-from orchestrator.lease import is_held
-from orchestrator.store import Store
+from orchestrator.store import Store, open_store
 from orchestrator.sweep_note import SweepNote, read_notes
 from orchestrator.sweep_status import find_answering
 
@@ -55,16 +54,15 @@ def run(options: argparse.Namespace) -> int:
         SpecError: no task, or several, are meant.
         PrerequisiteError: the task has no log.
     """
-    store = Store(read_workspace(options).store)
+    store = open_store(read_workspace(options).store)
     key = find_task(options, store)
-    file = store.log_file(key)
-    if not file.is_file() and not (options.follow and _is_going_on(key, store)):
+    if store.find_log(key) is None and not (options.follow and _is_going_on(key, store)):
         raise PrerequisiteError(
-            f"task {key[:12]} has no log in {store.root}: it has not started yet, or an older segshift ran it. "
+            f"task {key[:12]} has no log in {store.place}: it has not started yet, or an older segshift ran it. "
             "`--follow` waits for one that is to run; `failure.json` in its folder tells why one failed."
         )
     with contextlib.suppress(KeyboardInterrupt):
-        print_log(file, key, store, options.lines, options.follow)
+        print_log(key, store, options.lines, options.follow)
     return 0
 
 
@@ -79,11 +77,11 @@ def find_task(options: argparse.Namespace, store: Store) -> str:
     found = {key: name for key, name in names.items() if name == wanted} or {
         key: name for key, name in names.items() if key.startswith(wanted)
     }
-    if not found and len(wanted) == KEY_LENGTH and store.log_file(wanted).is_file():  # failed outside any sweep
+    if not found and len(wanted) == KEY_LENGTH and store.find_log(wanted) is not None:  # failed outside any sweep
         return str(wanted)
     if len(found) == 1:
         return next(iter(found))
-    where = f"of {options.experiment}" if options.experiment else f"in the store {store.root}"
+    where = f"of {options.experiment}" if options.experiment else f"in the store {store.place}"
     if not found:
         raise SpecError(
             f"no task {where} has the name '{wanted}', or a key that starts so. `segshift status EXPERIMENT` lists names "
@@ -116,7 +114,7 @@ def _list_tasks(options: argparse.Namespace, store: Store) -> dict[str, str]:
 
 def _is_going_on(key: str, store: Store) -> bool:
     """Say whether a task runs, or a driver that lives is going to run it."""
-    if is_held(store.lease_file(key)):
+    if store.is_held(key):
         return True
     notes: dict[str, SweepNote] = {
         name: note
@@ -126,32 +124,31 @@ def _is_going_on(key: str, store: Store) -> bool:
     return bool(find_answering(notes, store))
 
 
-def print_log(file: Path, key: str, store: Store, lines: int | None, follow: bool) -> None:
+def print_log(key: str, store: Store, lines: int | None, follow: bool) -> None:
     """Print a log, and with `follow` what is added to it until its task ends.
 
     Args:
-        file: the log; it need not exist yet.
-        key: of the task.
+        key: of the task; it need not have a log yet.
         store: where it lies.
         lines: so many of the last lines that are there; None prints all.
         follow: whether to go on.
     """
     decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
-    place = find_tail(file, lines) if lines is not None and file.is_file() else 0
+    file = store.find_log(key)
+    place = find_tail(file, lines) if lines is not None and file is not None else 0
     goes_on, next_look = True, time.monotonic()
     while goes_on:
         if time.monotonic() >= next_look:  # before reading, so that what a task says last is not missed
             goes_on = follow and _is_going_on(key, store)
             next_look = time.monotonic() + LOOK_EVERY_S
-        place += _print_from(file, place, decoder)
+        file = store.find_log(key)
+        place += _print_from(file, place, decoder) if file is not None else 0
         if goes_on:
             time.sleep(POLL_S)
 
 
 def _print_from(file: Path, place: int, decoder: codecs.IncrementalDecoder) -> int:
     """Print a file from a place on; return how many bytes were there."""
-    if not file.is_file():
-        return 0
     count = 0
     with file.open("rb") as log:
         log.seek(place)

@@ -27,6 +27,7 @@ from orchestrator.cli import (
     run_task,
     simulate,
     status,
+    store,
     submit,
     sweep,
 )
@@ -40,6 +41,7 @@ COMMANDS = (
     status,
     logs,
     leaderboard,
+    store,
     data,
     corrupt,
     doctor,

@@ -23,9 +23,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def run(options: argparse.Namespace) -> int:
     """Serve until stopped."""
     from orchestrator.mlflow_server import HOST, serve
-    from orchestrator.store import Store
+    from orchestrator.store import open_store
 
-    store = Store(read_workspace(options).store)
+    store = open_store(read_workspace(options).store)
     store.check_writable()
-    print(f"MLflow shows {store.root} on http://{HOST}:{options.port} (Ctrl-C stops it)")
+    print(f"MLflow shows {store.place} on http://{HOST}:{options.port} (Ctrl-C stops it)")
     return serve(store, options.port)

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from experiments.planning import Plan, plan_experiment
-from experiments.workspace import Workspace, load_workspace
+from experiments.workspace import Workspace, load_workspace, parse_place
 from orchestrator.environment import count_gpus
 
 
@@ -27,7 +27,12 @@ def add_command(
 def add_workspace_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that say where data, store and cluster are."""
     parser.add_argument("--data", type=Path, metavar="DIR", help="folder that holds cityscapes/, gta/, camvid/ ...")
-    parser.add_argument("--store", type=Path, metavar="DIR", help="folder of results (default: ./segshift-store)")
+    parser.add_argument(
+        "--store",
+        type=parse_place,
+        metavar="DIR",
+        help="folder or s3://BUCKET/PREFIX of results (default: ./segshift-store)",
+    )
     parser.add_argument("--address", metavar="HOST:PORT", help="a running Ray cluster (default: Ray on this machine)")
 
 

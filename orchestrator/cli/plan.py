@@ -17,7 +17,7 @@ from orchestrator.cli.options import (
     read_workspace,
 )
 from orchestrator.costs import Costs, count_trials, estimate_s, read_costs
-from orchestrator.store import Store
+from orchestrator.store import open_store
 from orchestrator.sweep_state import Status, SweepState, survey
 
 if TYPE_CHECKING:
@@ -46,8 +46,8 @@ def run(options: argparse.Namespace) -> int:
     if options.experiment is None:
         return _list_experiments()
     workspace = read_workspace(options)
+    store = open_store(workspace.store)
     plan = read_plan(options, workspace)
-    store = Store(workspace.store)
     state, costs = survey(plan.graph, store), read_costs(store)
     if options.json:
         print(json.dumps(to_json(plan, state, costs), indent=1))

@@ -44,10 +44,10 @@ def run(options: argparse.Namespace) -> int:
     from orchestrator.driver import assign
     from orchestrator.measure import list_missing, measure_memory
     from orchestrator.profiles import add_profile, pack, read_profiles
-    from orchestrator.store import Store
+    from orchestrator.store import open_store
 
     workspace = read_workspace(options)
-    store, console = Store(workspace.store), Console()
+    store, console = open_store(workspace.store), Console()
     if options.experiment is None or options.stage is None:
         return _list_profiles(store, console)
     plan = read_plan(options, workspace)
@@ -85,7 +85,7 @@ def _list_profiles(store: Store, console: Console) -> int:
     profiles = read_profiles(store)
     if not profiles:
         console.print(
-            f"Nothing was measured in {store.root} yet. `segshift profile EXPERIMENT STAGE` measures a stage."
+            f"Nothing was measured in {store.place} yet. `segshift profile EXPERIMENT STAGE` measures a stage."
         )
     for name, profile in sorted(profiles.items()):
         console.print(f"{name}: {profile}", highlight=False, soft_wrap=True)

@@ -34,9 +34,10 @@ def run(options: argparse.Namespace) -> int:
     from orchestrator.driver import assign
     from orchestrator.execute import execute
     from orchestrator.progress import show_scalars
-    from orchestrator.store import Store
+    from orchestrator.store import open_store
 
     workspace = read_workspace(options)
+    store = open_store(workspace.store)
     plan = read_plan(options, workspace)
     plan.require()
     tasks = [task for key, task in plan.graph.tasks.items() if key.startswith(options.key)]
@@ -51,7 +52,6 @@ def run(options: argparse.Namespace) -> int:
             f"{task.name} is trained by {task.workers} workers, and run-task starts one process, without Ray. Run "
             f"`segshift sweep {options.experiment}`, or give the stage `training.workers: 1`, which is another task."
         )
-    store = Store(workspace.store)
     store.check_writable()
     missing = [plan.graph.tasks[key].name for key in task.inputs.values() if not store.is_done(key)]
     if missing:

@@ -24,7 +24,6 @@ from orchestrator.simulation.cluster import ClusterSettings, NodeSettings, list_
 from orchestrator.simulation.durations import ASSUMED_S, Durations, find_durations
 from orchestrator.simulation.expansion import list_work
 from orchestrator.simulation.forecast import Forecast, Spread, average_timeline, forecast
-from orchestrator.store import Store
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -87,7 +86,7 @@ def run(options: argparse.Namespace) -> int:
         options.limit,
     )
     _check_stages(given, plan)
-    store = Store(workspace.store)
+    store = open_store(workspace.store)
     durations = find_durations(plan.graph, store, read_costs(store), given, assumed_s)
     done = set() if options.from_scratch else store.list_done() & plan.graph.tasks.keys()
     works = list_work(plan.graph, durations, read_profiles(store), done)

@@ -21,7 +21,7 @@ from orchestrator.cli.options import (
     read_plan,
     read_workspace,
 )
-from orchestrator.store import Store
+from orchestrator.store import Store, open_store
 from orchestrator.sweep_note import FOLDER, SCHEMA_VERSION, SweepNote, name_note, read_note, read_notes
 from orchestrator.sweep_status import FinishedStage, SweepStatus, find_answering, judge, sum_finished, survey_records
 
@@ -54,7 +54,7 @@ def run(options: argparse.Namespace) -> int:
     """Print the status; the exit code is 1 where a task of the experiment failed."""
     from rich.console import Console
 
-    store = Store(read_workspace(options).store)
+    store = open_store(read_workspace(options).store)
     look: Callable[[], Picture] = lambda: StorePicture.take(store)  # noqa: E731
     if options.experiment is not None:
         look = find_sweep(options, store)
@@ -144,7 +144,7 @@ class StorePicture:
         sweeps = [
             SweepStatus(note, "running" if name in answering else note.ended or "lost") for name, note in notes.items()
         ]
-        return cls(str(store.root), sweeps, sum_finished(store))
+        return cls(str(store.place), sweeps, sum_finished(store))
 
     @property
     def is_over(self) -> bool:
@@ -252,6 +252,6 @@ def look_at_note(name: str, store: Store) -> SweepStatus:
     note = read_note(store, name)
     if note is None:
         raise PrerequisiteError(
-            f"{store.root}/{name} was removed meanwhile. Run the command again: records tell the rest."
+            f"{store.place}/{name} was removed meanwhile. Run the command again: records tell the rest."
         )
     return judge(note, bool(find_answering({name: note}, store)), store)

@@ -66,14 +66,14 @@ def run(options: argparse.Namespace) -> int:
     from rich.console import Console
 
     from orchestrator.leaderboard.publish import publish
-    from orchestrator.store import Store
+    from orchestrator.store import open_store
 
     console = Console()
     workspace = read_workspace(options)
+    store = open_store(workspace.store)
     plan = read_plan(options, workspace)
     announce(plan, console)
     plan.require()
-    store = Store(workspace.store)
     store.check_writable()
     state = survey(plan.graph, store)
     mirror = None if options.no_mlflow else choose_mirror(plan, workspace, store)
@@ -172,7 +172,7 @@ def run_waiting(
             console.print(f"Warning: {problem}.", style="yellow", markup=False, soft_wrap=True)
 
         observers = (
-            stack.enter_context(Notifier(workspace.notify, state, str(store.root), warn)),
+            stack.enter_context(Notifier(workspace.notify, state, str(store.place), warn)),
             stack.enter_context(
                 NoteWriter(store, state, costs, session.cpus, session.dashboard_url, mlflow_url, session.resources)
             ),
@@ -225,9 +225,7 @@ def report(state: SweepState, store: Store, console: Console) -> int:
         console.print(Text(f"{text}, {failed} failed, {skipped} skipped:", style="bold red"))
         for key, message in state.messages.items():
             task = state.graph.tasks[key]
-            where = (
-                "" if state.status[key] is Status.SKIPPED else f"\n    traceback: {store.folder(key) / 'failure.json'}"
-            )
+            where = "" if state.status[key] is Status.SKIPPED else f"\n    traceback: {store.name_failure(key)}"
             console.print(Text(f"  {task.name}: {message}{where}"))
         return 1
     console.print(f"{text}.")

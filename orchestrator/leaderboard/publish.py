@@ -19,9 +19,11 @@ if TYPE_CHECKING:
 
 def make_board(plan: Plan, store: Store) -> Board:
     """Return the leaderboard of a plan from the records in a store."""
+    done = store.list_done()
+    store.fetch_records(done & set(plan.graph.tasks))
 
     def find_record(key: str) -> Record | None:
-        return store.read(key) if store.is_done(key) else None
+        return store.read(key) if key in done else None
 
     def find_counts(key: str) -> Path | None:
         try:
@@ -39,5 +41,6 @@ def publish(plan: Plan, store: Store, console: Console) -> tuple[Path, ...]:
     print_board(board, console)
     files = write_forms(board, store.root / "leaderboards" / f"{plan.graph.name}-{plan.graph.variant}")
     for file in files:
+        store.share(file)
         console.print(f"  {file}", highlight=False, soft_wrap=True)
     return files

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from adapt.atomic import write_atomically
+from adapt.atomic import create_atomically, link_atomically, write_atomically
 
 
 def test_replaces_the_whole_file_and_leaves_nothing_else(tmp_path: Path) -> None:
@@ -53,3 +53,35 @@ def test_a_full_disk_is_noticed_before_the_old_file_is_replaced(
         write_atomically(path, "new", durable=True)
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_is_created_is_never_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "record.json"
+    assert create_atomically(path, "first")
+    assert not create_atomically(path, "second")
+    assert path.read_text() == "first"
+    assert path.stat().st_mode & 0o777 == 0o644
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("call", ["fsync", "link"])
+def test_a_full_disk_creates_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str) -> None:
+    def fail(*arguments: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, call, fail)
+    with pytest.raises(OSError, match="No space left"):
+        create_atomically(tmp_path / "record.json", "text")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_link_whose_answer_was_lost_counts_as_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """NFS sends a request again when its answer is lost; the second one then finds the name taken, by the first."""
+    draft, path = tmp_path / "draft", tmp_path / "path"
+    draft.write_text("")
+    link = os.link
+    monkeypatch.setattr(os, "link", lambda one, other: (link(one, other), link(one, other)))
+    assert link_atomically(draft, path)
+    other = tmp_path / "other"
+    other.write_text("")
+    assert not link_atomically(other, path)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from adapt.errors import PrerequisiteError, SpecError
-from experiments.workspace import Workspace, load_workspace
+from experiments.workspace import FILE, Workspace, load_workspace, parse_place
 
 Write = Callable[..., Path]
 
@@ -209,3 +209,23 @@ def test_whom_to_tell(write: Write) -> None:
 def test_nobody_or_nothing_to_tell_is_refused(text: str, message: str, write: Write) -> None:
     with pytest.raises(SpecError, match=message):
         load_workspace(write_settings(write, f"notify: {text}\n"), {})
+
+
+@pytest.mark.parametrize("source", ["file", "variable", "argument"])
+def test_a_store_may_be_a_bucket(folders: dict[str, Path], tmp_path: Path, source: str) -> None:
+    uri = f"s3://bucket/{source}"
+    (tmp_path / FILE).write_text("store: s3://bucket/file/\n" if source == "file" else "store: elsewhere\n")
+    environment = {"SEGSHIFT_STORE": uri} if source == "variable" else {}
+    workspace = load_workspace(tmp_path, environment, store=parse_place(uri) if source == "argument" else None)
+    assert workspace.store == uri
+
+
+def test_each_bucket_has_a_working_place_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEGSHIFT_LOCAL", str(tmp_path / "local"))
+    one, same, other = (Workspace(store=uri).store_folder for uri in ("s3://b/one", "s3://b/one/", "s3://b/other"))
+    assert one == same != other
+    assert one.parent == other.parent == tmp_path / "local"
+    monkeypatch.delenv("SEGSHIFT_LOCAL")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert Workspace(store="s3://b/one").store_folder.parent == tmp_path / "home" / ".cache" / "segshift"
+    assert Workspace(store=str(tmp_path)).store_folder == tmp_path, "a folder is its own working place"

@@ -6,8 +6,11 @@ import hashlib
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,6 +28,7 @@ from orchestrator.store import Store
 
 TINY = Path(__file__).parent / "tiny.yaml"
 VARIABLES = ("SEGSHIFT_DATA", "SEGSHIFT_STORE", "MLFLOW_TRACKING_URI", "RAY_ADDRESS", "CUDA_VISIBLE_DEVICES")
+SERVER_START_S = 60  # for a machine that is busy with other work
 
 Confusion = tuple[tuple[int, ...], ...]
 
@@ -43,6 +47,55 @@ def _clean_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     return Store(tmp_path / "store")
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[str]:
+    """The address of an S3 server, a process of its own that keeps its buckets in memory."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + SERVER_START_S
+        while True:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            assert process.poll() is None, "the S3 server ended"
+            assert time.monotonic() < deadline, "the S3 server does not start"
+            time.sleep(0.05)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture
+def bucket_uri(s3_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The URI of an empty store in a bucket of that server; this machine's working places are in the test's folder."""
+    import boto3
+
+    name = f"bucket-{uuid.uuid4().hex}"
+    for variable, value in {
+        "AWS_ACCESS_KEY_ID": "someone",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "AWS_REGION": "us-east-1",
+        "AWS_ENDPOINT_URL": s3_server,
+        "SEGSHIFT_LOCAL": str(tmp_path / "local"),
+    }.items():
+        monkeypatch.setenv(variable, value)
+    boto3.client("s3", endpoint_url=s3_server, region_name="us-east-1").create_bucket(Bucket=name)
+    return f"s3://{name}/results"
+
+
+@pytest.fixture(params=["folder", "bucket"])
+def any_store(request: pytest.FixtureRequest) -> Store:
+    """A store of each kind."""
+    return (
+        Store(request.getfixturevalue("bucket_uri")) if request.param == "bucket" else request.getfixturevalue("store")
+    )
 
 
 def derive_key(name: str) -> str:
@@ -198,7 +251,7 @@ def start_segshift() -> Callable[..., subprocess.Popen[str]]:
     return start
 
 
-def sweep(store: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def sweep(store: Path | str, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "orchestrator.cli.main", "sweep", str(TINY), *arguments]
     return subprocess.run(
         [*command, "--no-servers", "--store", str(store), "--cpus", "2"],

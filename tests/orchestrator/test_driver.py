@@ -217,8 +217,6 @@ def test_live_scalars_reach_the_progress_view(
 def test_an_interrupt_cancels_what_runs_and_leaves_no_lease_in_the_way(
     session: ClusterSession, store: Store, make_task, make_graph, make_plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from orchestrator.lease import is_held
-
     store.check_writable()
     monkeypatch.setattr(driver, "run_on_worker", run_on_stub_worker)
     task = make_task("endless", "train", point={"do": "interrupt"})
@@ -231,7 +229,7 @@ def test_an_interrupt_cancels_what_runs_and_leaves_no_lease_in_the_way(
     with pytest.raises(KeyboardInterrupt):
         driver.run_sweep(make_plan(graph), survey(graph, store), store, None, interrupt, 0.0)
     deadline = time.monotonic() + 30
-    while is_held(store.lease_file(task.key)):
+    while store.is_held(task.key):
         assert time.monotonic() < deadline, "the cancelled task still runs"
         time.sleep(0.05)
     assert not store.is_done(task.key)

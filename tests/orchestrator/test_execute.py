@@ -73,7 +73,7 @@ def test_a_success_is_recorded_with_hashes_settings_and_environment(store: Store
     assert record.peak_memory_bytes is not None
     assert record.peak_memory_bytes > 2**20
     assert not store.scratch(task.key).exists()
-    assert not store.lease_file(task.key).exists()
+    assert not (store.folder(task.key) / "lease.json").exists()
 
 
 def test_what_is_done_is_not_done_again(store: Store, stub, make_task, assign) -> None:
@@ -181,7 +181,8 @@ def test_a_disk_that_is_full_in_the_stage_is_a_failure_like_any_other(store: Sto
     stub(lambda task, context: full())
     record = execute(assign(make_task("source_only", "train")), store, silent)
     assert record.failure is not None
-    assert record.failure.message == "OSError: [Errno 28] No space left on device"
+    assert f"the disk of {store.root} is full (No space left on device)" in record.failure.message
+    assert "run the same command again" in record.failure.message
 
 
 def test_a_score_that_is_not_finite_fails_the_task(store: Store, stub, make_task, assign) -> None:

@@ -1,4 +1,4 @@
-"""The lease: one holder at a time among live processes, and none that a dead one keeps."""
+"""The lease: one holder at a time among live processes, none that a dead one keeps, whatever the clocks say."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from orchestrator import lease
+from orchestrator.lease import FileLease
 
 DEADLINE_S = 30.0
 
@@ -27,9 +28,7 @@ def wait_until(condition: Callable[[], bool]) -> None:
 
 
 def write_holder(file: Path, **changes: object) -> None:
-    me = psutil.Process()
-    holder = {"token": "t", "host": lease.name_machine(), "pid": me.pid, "started": me.create_time()}
-    file.write_text(json.dumps(holder | changes))
+    file.write_text(json.dumps(lease.describe_holder("t") | changes))
 
 
 def find_free_pid() -> int:
@@ -43,9 +42,10 @@ WORKER = """
 import sys, time
 from pathlib import Path
 from orchestrator import lease
+from orchestrator.lease import FileLease
 file, done, log = map(Path, sys.argv[1:4])
 lease.POLL_S = 0.01
-with lease.hold(file, done) as ours:
+with lease.hold(lease.FileLease(file), done.exists) as ours:
     if ours:
         with log.open("a") as f: f.write("begin\\n")
         time.sleep(0.3)
@@ -71,13 +71,13 @@ def test_a_live_holder_keeps_others_out_and_lets_them_in_after(tmp_path: Path, m
     order: list[str] = []
 
     def second() -> None:
-        with lease.hold(file, done) as ours:
+        with lease.hold(FileLease(file), done.exists) as ours:
             order.append(f"second {ours}")
 
-    with lease.hold(file, done) as ours:
+    with lease.hold(FileLease(file), done.exists) as ours:
         assert ours
-        assert lease.try_acquire(file) is None
-        assert lease.is_held(file)
+        assert not FileLease(file).try_acquire()
+        assert FileLease(file).is_held()
         thread = threading.Thread(target=second)
         thread.start()
         thread.join(timeout=0.1)
@@ -90,7 +90,7 @@ def test_who_waited_takes_the_result_and_does_not_work(tmp_path: Path) -> None:
     file, done = tmp_path / "lease.json", tmp_path / "done"
     write_holder(file)
     done.write_text("")
-    with lease.hold(file, done) as ours:
+    with lease.hold(FileLease(file), done.exists) as ours:
         assert not ours
     assert json.loads(file.read_text())["token"] == "t", "the lease of another was taken away"
 
@@ -98,41 +98,40 @@ def test_who_waited_takes_the_result_and_does_not_work(tmp_path: Path) -> None:
 def test_a_lease_on_what_is_already_done_asks_for_no_work(tmp_path: Path) -> None:
     done = tmp_path / "done"
     done.write_text("")
-    with lease.hold(tmp_path / "lease.json", done) as ours:
+    with lease.hold(FileLease(tmp_path / "lease.json"), done.exists) as ours:
         assert not ours
 
 
 def test_the_lease_of_an_ended_process_is_taken_over_at_once(tmp_path: Path) -> None:
     file = tmp_path / "lease.json"
     write_holder(file, pid=find_free_pid())
-    assert not lease.is_held(file)
-    token = lease.try_acquire(file)
-    assert token is not None
-    assert json.loads(file.read_text())["token"] == token
+    assert not FileLease(file).is_held()
+    assert FileLease(file).try_acquire()
+    assert json.loads(file.read_text())["token"] != "t"
 
 
 def test_the_lease_of_a_reused_process_id_is_taken_over_at_once(tmp_path: Path) -> None:
     file = tmp_path / "lease.json"
-    write_holder(file, started=psutil.Process().create_time() - 3600)
-    assert lease.try_acquire(file) is not None
+    write_holder(file, started=lease.read_start(os.getpid()) - 100)
+    assert FileLease(file).try_acquire()
 
 
-def test_a_clock_that_was_set_by_a_second_takes_no_lease_away(tmp_path: Path) -> None:
-    """A start time is boot time plus ticks, and the boot time that the kernel reports moves with the clock."""
-    file = tmp_path / "lease.json"
-    write_holder(file, started=psutil.Process().create_time() - 1.0)
-    assert lease.try_acquire(file) is None
+def test_a_start_is_told_by_no_clock_that_can_be_set() -> None:
+    """Ticks since the boot, as the kernel counts them; psutil's date of the start is the boot's date and these."""
+    ticks = os.sysconf("SC_CLK_TCK")
+    started = psutil.Process().create_time()
+    assert lease.read_start(os.getpid()) / ticks == pytest.approx(started - psutil.boot_time(), abs=2)
 
 
 def test_the_lease_of_a_killed_process_that_nobody_reaped_is_taken_over(tmp_path: Path) -> None:
     """In a container without an init, a killed driver's workers stay zombies for ever."""
     file = tmp_path / "lease.json"
-    code = "import sys; from pathlib import Path; from orchestrator import lease; lease.try_acquire(Path(sys.argv[1]))"
+    code = "import sys; from pathlib import Path; from orchestrator.lease import FileLease as L; L(Path(sys.argv[1])).try_acquire()"
     process = subprocess.Popen([sys.executable, "-c", code, str(file)])
     try:
         wait_until(lambda: psutil.Process(process.pid).status() == psutil.STATUS_ZOMBIE)
         assert json.loads(file.read_text())["pid"] == process.pid
-        assert lease.try_acquire(file) is not None
+        assert FileLease(file).try_acquire()
     finally:
         process.wait()
 
@@ -141,15 +140,15 @@ def test_a_killed_process_releases_what_it_held(tmp_path: Path) -> None:
     file = tmp_path / "lease.json"
     code = (
         "import sys, time; from pathlib import Path; from orchestrator import lease\n"
-        "with lease.hold(Path(sys.argv[1]), Path('none')): print('held', flush=True); time.sleep(60)"
+        "with lease.hold(lease.FileLease(Path(sys.argv[1])), lambda: False): print('held', flush=True); time.sleep(60)"
     )
     process = subprocess.Popen([sys.executable, "-c", code, str(file)], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert process.stdout.readline() == "held\n"
-    assert lease.try_acquire(file) is None
+    assert not FileLease(file).try_acquire()
     process.kill()
     process.communicate()
-    assert lease.try_acquire(file) is not None
+    assert FileLease(file).try_acquire()
 
 
 def test_the_heartbeat_renews_the_file(tmp_path: Path) -> None:
@@ -157,7 +156,7 @@ def test_the_heartbeat_renews_the_file(tmp_path: Path) -> None:
     code = (
         "import os, sys, time; from pathlib import Path; from orchestrator import lease\n"
         "lease.HEARTBEAT_S = 0.01; file = Path(sys.argv[1])\n"
-        "with lease.hold(file, Path('none')):\n"
+        "with lease.hold(lease.FileLease(file), lambda: False):\n"
         "    os.utime(file, (0, 0)); deadline = time.monotonic() + 20\n"
         "    while file.stat().st_mtime < 1e9: assert time.monotonic() < deadline; time.sleep(0.01)\n"
         "print('renewed', file.exists())"
@@ -171,29 +170,115 @@ def test_a_lease_of_another_machine_stands_while_its_heart_beats(tmp_path: Path)
     write_holder(file, host="elsewhere", pid=1)
     now = time.time()
     os.utime(file, (now, now - lease.STALE_AFTER_S + 10))
-    assert lease.is_held(file)
-    assert lease.try_acquire(file) is None
+    assert FileLease(file).is_held()
+    assert not FileLease(file).try_acquire()
     os.utime(file, (now, now - lease.STALE_AFTER_S - 10))
-    assert not lease.is_held(file)
-    assert lease.try_acquire(file) is not None
+    assert not FileLease(file).is_held()
+    assert FileLease(file).try_acquire()
+
+
+@pytest.mark.parametrize("ahead_s", [-3600.0, 3600.0], ids=["an hour behind", "an hour ahead"])
+def test_a_host_whose_clock_is_wrong_neither_steals_a_lease_nor_waits_for_a_dead_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ahead_s: float
+) -> None:
+    """The disk dates the heartbeats, and what is written to see how late it is."""
+    alive, dead, now = tmp_path / "alive.json", tmp_path / "dead.json", time.time()
+    for file, silent_s in ((alive, lease.STALE_AFTER_S - 20), (dead, lease.STALE_AFTER_S + 20)):
+        write_holder(file, host="elsewhere", pid=1)
+        os.utime(file, (now - silent_s, now - silent_s))
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() + ahead_s)
+    assert FileLease(alive).is_held()
+    assert not FileLease(alive).try_acquire()
+    assert not FileLease(dead).is_held()
+    assert FileLease(dead).try_acquire()
+    assert sorted(os.listdir(tmp_path)) == [".dead.json.thief", "alive.json", "dead.json"], (
+        "a probe of the clock was left"
+    )
+
+
+def test_a_clock_that_jumps_while_a_lease_is_held_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = FileLease(tmp_path / "lease.json")
+    assert held.try_acquire()
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() + 86_400)
+    assert not FileLease(tmp_path / "lease.json").try_acquire()
+    held.beat()
+    assert held.is_held()
+    assert not held.is_lost()
+    assert (tmp_path / "lease.json").stat().st_mtime < real() + 60, "the heartbeat was dated by this host's clock"
+
+
+def test_heartbeats_that_were_lost_for_a_moment_cost_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file server is away for three beats: the holder keeps its lease, and beats again."""
+    file = tmp_path / "lease.json"
+    held = FileLease(file)
+    assert held.try_acquire()
+    past = time.time() - 40
+    os.utime(file, (past, past))
+
+    def fail(*arguments: object) -> None:
+        raise OSError("stale file handle")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "utime", fail)
+        for _ in range(3):
+            with pytest.raises(OSError, match="stale"):
+                held.beat()
+    held.beat()
+    assert file.stat().st_mtime > past + 30
+    assert not held.is_lost()
+
+
+def test_a_heart_goes_on_after_an_error(tmp_path: Path) -> None:
+    """In a process of its own, whose heart beats fast: the first beats fail, a later one renews the file."""
+    code = (
+        "import os, sys, time; from pathlib import Path; from orchestrator import lease\n"
+        "lease.HEARTBEAT_S = 0.01; file = Path(sys.argv[1]); beat = lease.FileLease.beat; failed = []\n"
+        "def fail(self):\n"
+        "    if len(failed) < 3: failed.append(1); raise OSError('away')\n"
+        "    beat(self)\n"
+        "lease.FileLease.beat = fail\n"
+        "with lease.hold(lease.FileLease(file), lambda: False):\n"
+        "    os.utime(file, (0, 0)); deadline = time.monotonic() + 20\n"
+        "    while file.stat().st_mtime < 1e9: assert time.monotonic() < deadline; time.sleep(0.01)\n"
+        "print(len(failed), file.exists())"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "lease.json")], capture_output=True, text=True)
+    assert done.stdout == "3 False\n", done.stderr
+
+
+def test_a_lease_that_cannot_be_given_back_does_not_undo_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(self: FileLease) -> None:
+        raise OSError("away")
+
+    monkeypatch.setattr(FileLease, "release", fail)
+    with lease.hold(FileLease(tmp_path / "lease.json"), lambda: False) as ours:
+        assert ours
+    assert (tmp_path / "lease.json").exists()
 
 
 def test_a_lease_that_makes_no_sense_stands_until_it_is_stale(tmp_path: Path) -> None:
     file = tmp_path / "lease.json"
     file.write_text("{half")
-    assert lease.try_acquire(file) is None
+    assert not FileLease(file).try_acquire()
     os.utime(file, (0, 0))
-    assert lease.try_acquire(file) is not None
+    assert FileLease(file).try_acquire()
 
 
 THIEF = """
 import sys, time
 from pathlib import Path
 from orchestrator import lease
+from orchestrator.lease import FileLease
 file, start = Path(sys.argv[1]), Path(sys.argv[2])
 print("ready", flush=True)
 while not start.exists(): time.sleep(0.001)
-print("won" if lease.try_acquire(file) else "lost", flush=True)
+print("won" if lease.FileLease(file).try_acquire() else "lost", flush=True)
 sys.stdin.read()
 """
 
@@ -227,26 +312,27 @@ def test_a_slow_thief_does_not_take_the_lease_of_a_quick_one(tmp_path: Path, mon
     """The slow one sees the dead lease; before it acts, the quick one has replaced it by its own."""
     file = tmp_path / "lease.json"
     write_holder(file, pid=find_free_pid())
-    look = lease._is_dead
-    quick: list[str | None] = []
+    look = FileLease._is_dead
+    quick: list[bool] = []
 
-    def look_slowly(path: Path) -> bool:
-        dead = look(path)
+    def look_slowly(self: FileLease) -> bool:
+        dead = look(self)
         if not quick:
-            quick.append(None)
-            quick[0] = lease.try_acquire(path)
+            quick.append(False)
+            quick[0] = FileLease(file).try_acquire()
+            quick.append(json.loads(file.read_text())["token"])
         return dead
 
-    monkeypatch.setattr(lease, "_is_dead", look_slowly)
-    assert lease.try_acquire(file) is None
-    assert quick[0] is not None
-    assert json.loads(file.read_text())["token"] == quick[0]
+    monkeypatch.setattr(FileLease, "_is_dead", look_slowly)
+    assert not FileLease(file).try_acquire()
+    assert quick[0]
+    assert json.loads(file.read_text())["token"] == quick[1]
 
 
 def test_no_draft_is_left_behind(tmp_path: Path) -> None:
     file = tmp_path / "lease.json"
-    assert lease.try_acquire(file) is not None
-    assert lease.try_acquire(file) is None
+    assert FileLease(file).try_acquire()
+    assert not FileLease(file).try_acquire()
     assert os.listdir(tmp_path) == ["lease.json"]
 
 
@@ -256,14 +342,15 @@ def test_a_lease_of_a_container_with_the_same_host_name_is_not_dead_at_once(tmp_
     file.write_text(
         json.dumps({"token": "t", "host": f"{host} another-boot pid:[1]", "pid": 999_999_999, "started": 0.0})
     )
-    assert lease.is_held(file)
+    assert FileLease(file).is_held()
 
 
 def test_a_lease_that_passed_to_another_is_lost_and_not_committed(tmp_path: Path) -> None:
     file = tmp_path / "lease.json"
-    with lease.hold(file, tmp_path / "done") as ours:
+    held = FileLease(file)
+    with lease.hold(held, lambda: False) as ours:
         assert ours
-        assert not lease.is_lost(file)
+        assert not held.is_lost()
         file.write_text(json.dumps({"token": "the thief's"}))
-        assert lease.is_lost(file)
+        assert held.is_lost()
     assert file.exists(), "the new holder's lease is left alone"

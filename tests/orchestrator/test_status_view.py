@@ -31,7 +31,7 @@ def sweep(state: Any, tasks: dict[str, TaskNote], **fields: Any) -> SweepStatus:
     note = SweepNote(
         schema_version=1, experiment="byhand", variant="full", title="A question", tasks=tasks,
         started_at=(now - datetime.timedelta(seconds=125)).isoformat(), updated_at=now.isoformat(),
-        driver=DriverNote(host="node7", machine="m", pid=77, process_started=0.0), **fields,
+        driver=DriverNote(host="node7", machine="m", pid=77, process_started=0), **fields,
     )  # fmt: skip
     return SweepStatus(note, state)
 

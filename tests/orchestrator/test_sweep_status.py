@@ -13,8 +13,8 @@ from typing import Any
 import psutil
 import pytest
 
-from orchestrator import lease, sweep_status
-from orchestrator.lease import name_machine
+from orchestrator import sweep_status
+from orchestrator.lease import name_machine, read_start
 from orchestrator.store import Store
 from orchestrator.sweep_note import DriverNote, SweepNote, TaskNote, read_note
 from orchestrator.sweep_status import find_answering, judge, sum_finished, survey_records
@@ -22,7 +22,7 @@ from orchestrator.sweep_status import find_answering, judge, sum_finished, surve
 HERE, ELSEWHERE = name_machine(), "another-host"
 
 
-def make_driver(machine: str = ELSEWHERE, pid: int = 1, started: float = 0.0, refresh_s: float = 0.1) -> DriverNote:
+def make_driver(machine: str = ELSEWHERE, pid: int = 1, started: int = 0, refresh_s: float = 0.1) -> DriverNote:
     return DriverNote(host="h", machine=machine, pid=pid, process_started=started, refresh_s=refresh_s)
 
 
@@ -43,7 +43,7 @@ def test_on_the_same_machine_the_process_decides_whatever_the_clock_says(store: 
     assert answers(make_sweep(make_driver(HERE, me.pid, me.create_time()), age_s=1e6), store)
     assert not answers(make_sweep(make_driver(HERE, me.pid, me.create_time() - 100)), store), "the id was used again"
     child = subprocess.Popen(["sleep", "60"])
-    started = psutil.Process(child.pid).create_time()
+    started = read_start(child.pid)
     assert answers(make_sweep(make_driver(HERE, child.pid, started)), store)
     child.kill()
     while psutil.Process(child.pid).status() != psutil.STATUS_ZOMBIE:
@@ -109,7 +109,7 @@ def test_a_lost_driver_is_corrected_by_records_and_leases(store: Store, make_tas
         "bad": task_note("failed", message="no luck"),
         "next": task_note("waiting"),
     }
-    with lease.hold(store.lease_file("held"), done=store.root / "never"):
+    with store.working_on("held"):
         status = judge(make_sweep(make_driver(), **tasks), False, store)
     assert status.state == "lost"
     assert {key: each.status for key, each in status.note.tasks.items()} == {
@@ -128,7 +128,7 @@ def test_without_a_note_the_plan_is_compared_with_the_store(
         store.folder(task.key).mkdir(parents=True)
     store.commit(make_record(done))
     store.write_failure(make_record(failed, failure="no luck"))
-    with lease.hold(store.lease_file(held.key), done=store.root / "never"):
+    with store.working_on(held.key):
         status = survey_records(make_plan(make_graph(done, failed, held, waiting)), store)
     assert status.state == "unknown"
     assert {task.name: task.status for task in status.note.tasks.values()} == {

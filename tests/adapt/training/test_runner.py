@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import math
 from pathlib import Path
@@ -173,6 +174,54 @@ def test_a_crash_while_saving_keeps_the_last_resume_point(
 
     assert steps == [3, 4, 5, 6]
     assert len([path for path in tmp_path.iterdir() if path.is_file()]) == 1
+
+
+@pytest.mark.parametrize("damage", ["truncated", "empty", "a flipped bit"])
+def test_a_damaged_resume_point_is_set_aside_and_training_starts_anew(
+    model_config: dict[str, Any],
+    frames: tuple[Frame, ...],
+    dataset: DatasetSettings,
+    tmp_path: Path,
+    damage: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    settings = make_settings(2, checkpoint_interval=1)
+    first = train_supervised(model_config, frames, dataset, settings, 5, tmp_path, ignore)
+    (point,) = tmp_path.glob("resume-*.pth")
+    content = point.read_bytes()
+    middle = len(content) // 2
+    flipped = content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+    damaged = {"truncated": content[:middle], "empty": b"", "a flipped bit": flipped}[damage]
+    point.write_bytes(damaged)
+    steps: list[int] = []
+    with caplog.at_level(logging.WARNING):
+        again = train_supervised(model_config, frames, dataset, settings, 5, tmp_path, lambda t, _: steps.append(t))
+    assert steps == [1, 2]
+    assert_equal_weights(first, again)
+    assert f"the resume point {point} is damaged: training starts anew" in caplog.text
+    assert point.with_suffix(".damaged").read_bytes() == damaged
+    assert load_checkpoint(point)["meta"]["iter"] == 2, "no new resume point took its place"
+
+
+def test_a_full_disk_while_saving_keeps_the_last_resume_point_and_leaves_no_draft(
+    model_config: dict[str, Any],
+    frames: tuple[Frame, ...],
+    dataset: DatasetSettings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    original = QuietRunner.save_checkpoint
+
+    def fill_up(self: Any, folder: str, name: str, **options: Any) -> None:
+        original(self, folder, name, **options)
+        if self.iter + 1 == 4:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(QuietRunner, "save_checkpoint", fill_up)
+    with pytest.raises(OSError, match="No space left"):
+        train_supervised(model_config, frames, dataset, make_settings(6, checkpoint_interval=2), 5, tmp_path, ignore)
+    (point,) = (path for path in tmp_path.iterdir() if path.is_file())
+    assert load_checkpoint(point)["meta"]["iter"] == 2
 
 
 def test_a_finished_run_is_not_trained_again(

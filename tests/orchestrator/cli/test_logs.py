@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from orchestrator import lease
 from orchestrator.cli import logs
 from orchestrator.store import Store
 from orchestrator.sweep_note import NoteWriter, make_note, name_note
@@ -102,7 +101,7 @@ def test_following_goes_on_while_the_lease_is_held_and_misses_nothing(
     """The task writes and ends while it is followed: instead of the pauses. A letter comes in two halves."""
     key = tasks["clean"].key
     results.log_file(key).parent.mkdir(parents=True)
-    held = lease.hold(results.lease_file(key), done=results.root / "never")
+    held = results.working_on(key)
     held.__enter__()
     check, half = "✓".encode()[:1], "✓".encode()[1:]
     steps = [b"one\n" + check, half + b"\n", b""]

@@ -1,0 +1,205 @@
+"""What a store could do without: results that no experiment refers to, and what failed and interrupted tasks left.
+
+An experiment refers to the tasks of its graph under each of its profiles, and under the overrides of every leaderboard
+that the store has of it; a task that is kept keeps its inputs. Where it cannot be known what a profile refers to, because its
+data is not on this machine say, all that was made for it is kept.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from adapt.errors import PrerequisiteError, SegshiftError
+from experiments.load import list_experiments, list_profiles
+from experiments.planning import plan_experiment
+from experiments.workspace import Workspace
+from orchestrator.backend import Leftover
+from orchestrator.record import Record
+from orchestrator.store import Store
+
+DAY_S = 86_400.0
+ABANDONED_S = 30 * DAY_S  # ours: who has not gone on with an interrupted task for a month will not
+_KEY = re.compile(r"[0-9a-f]{32,64}")
+
+
+@dataclass(frozen=True)
+class Spare:
+    """A finished task that could go.
+
+    Attributes:
+        key: of the task.
+        experiment: for which it was made.
+        stage: of that experiment.
+        size_bytes: of its files.
+        age_s: since it was finished.
+    """
+
+    key: str
+    experiment: str
+    stage: str
+    size_bytes: int
+    age_s: float
+
+
+@dataclass(frozen=True)
+class Garbage:
+    """What could go, and why other things stay.
+
+    Attributes:
+        tasks: that nothing refers to.
+        leftovers: of tasks that are not done, and beside those that are.
+        notes: what was kept because it could not be judged, in sentences.
+    """
+
+    tasks: tuple[Spare, ...]
+    leftovers: tuple[Leftover, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def size_bytes(self) -> int:
+        """How much it is."""
+        return sum(one.size_bytes for one in self.tasks) + sum(one.size_bytes for one in self.leftovers)
+
+
+@dataclass
+class _Claims:
+    """What experiments refer to: keys, and (experiment, profile) of which everything is kept, with the reason."""
+
+    keys: set[str]
+    whole: dict[tuple[str, str], str]
+
+
+def find_garbage(store: Store, workspace: Workspace, experiments: Sequence[str], min_age_s: float) -> Garbage:
+    """Find what a store could do without.
+
+    Args:
+        store: the store.
+        workspace: where data and weights are: they are part of what identifies a task.
+        experiments: files of one's own, beside the experiments that segshift ships.
+        min_age_s: what is younger is left alone.
+
+    Raises:
+        SpecError: one of `experiments` cannot be read.
+    """
+    for name in experiments:
+        list_profiles(name)
+    claims = _collect_claims(store, workspace, (*list_experiments(), *experiments))
+    done = store.list_done()
+    store.fetch_records(done)
+    tasks = []
+    notes = [f"all of {name}, {profile} profile, since {why}" for (name, profile), why in sorted(claims.whole.items())]
+    records = {}
+    for key in sorted(done):
+        try:
+            records[key] = _Brief.of(store.read(key))
+        except PrerequisiteError as error:
+            notes.append(str(error))
+    kept = {key for key, one in records.items() if key in claims.keys or (one.experiment, one.profile) in claims.whole}
+    _add_inputs(kept, records)
+    now = time.time()
+    for key, one in records.items():
+        age_s = max(0.0, now - one.finished_at)
+        if key not in kept and age_s >= min_age_s and not store.is_held(key):
+            tasks.append(Spare(key, one.experiment, one.stage, one.size_bytes, age_s))
+    # The key of an unfinished task says nothing of its experiment: where one cannot be judged, attempts are kept for longer.
+    attempt_age_s = max(min_age_s, ABANDONED_S) if claims.whole else min_age_s
+    leftovers = [
+        one
+        for one in store.list_leftovers()
+        if one.age_s >= (min_age_s if one.key in done else attempt_age_s)
+        and (one.key in done or one.key not in claims.keys)
+        and not store.is_held(one.key)
+    ]
+    return Garbage(tuple(tasks), tuple(leftovers), tuple(notes))
+
+
+def collect(store: Store, garbage: Garbage) -> int:
+    """Remove garbage; return how many of its parts stayed because a process works on them now."""
+    done = [store.remove(task.key) for task in garbage.tasks]
+    done += [store.remove_leftovers(one.key) for one in garbage.leftovers]
+    return done.count(False)
+
+
+@dataclass(frozen=True)
+class _Brief:
+    """The little of a record that is looked at here: thousands of whole ones would fill the memory."""
+
+    experiment: str
+    profile: str
+    stage: str
+    inputs: tuple[str, ...]
+    size_bytes: int
+    finished_at: float
+
+    @staticmethod
+    def of(record: Record) -> _Brief:
+        finished_at = datetime.datetime.fromisoformat(record.started_at).timestamp() + record.seconds
+        size_bytes = sum(kept.size_bytes for kept in record.files.values())
+        inputs = tuple(record.inputs.values())
+        return _Brief(record.experiment, record.profile, record.stage, inputs, size_bytes, finished_at)
+
+
+def _add_inputs(kept: set[str], records: dict[str, _Brief]) -> None:
+    """Add to some tasks all that they were made from, directly or not."""
+    waiting = list(kept)
+    while waiting:
+        one = records.get(waiting.pop())
+        for key in one.inputs if one is not None else ():
+            if key not in kept:
+                kept.add(key)
+                waiting.append(key)
+
+
+def _collect_claims(store: Store, workspace: Workspace, experiments: Sequence[str]) -> _Claims:
+    claims = _Claims(set(), {})
+    boards = _read_boards(store)
+    for name in experiments:
+        own = [board for board in boards if board.get("experiment") == Path(name).stem]
+        variants: set[tuple[str, tuple[str, ...]]] = {(profile, ()) for profile in list_profiles(name)}
+        variants |= {(str(board["profile"]), tuple(board.get("overrides", ()))) for board in own if "profile" in board}
+        for profile, overrides in sorted(variants):
+            _claim(claims, name, profile, overrides, workspace)
+    for note in store.list_notes("sweeps"):
+        text = store.read_note(note) or "{}"
+        if _is_running(text):
+            claims.keys |= set(_KEY.findall(text))
+    return claims
+
+
+def _claim(claims: _Claims, name: str, profile: str, overrides: tuple[str, ...], workspace: Workspace) -> None:
+    """Add what an experiment refers to under a profile; or the whole profile, where that cannot be known here."""
+    try:
+        plan = plan_experiment(name, workspace, profile, overrides, gpus=None)
+    except SegshiftError as error:
+        claims.whole[Path(name).stem, profile] = f"it cannot be expanded: {error}"
+        return
+    claims.keys |= set(plan.graph.tasks)
+    if plan.problems:
+        claims.whole[Path(name).stem, profile] = f"it needs what is not on this machine: {plan.problems[0]}"
+
+
+def _read_boards(store: Store) -> list[dict[str, Any]]:
+    boards = []
+    for note in store.list_notes("leaderboards"):
+        if note.endswith("/leaderboard.json"):
+            try:
+                board = json.loads(store.read_note(note) or "{}")
+            except ValueError:
+                continue
+            boards.append(board)
+    return boards
+
+
+def _is_running(sweep_note: str) -> bool:
+    """Say whether a driver's note is of a sweep that has not ended: it needs what it has made so far."""
+    try:
+        return json.loads(sweep_note).get("ended") is None
+    except (ValueError, AttributeError):
+        return False
