@@ -24,6 +24,7 @@ from orchestrator.simulation.cluster import ClusterSettings, NodeSettings, list_
 from orchestrator.simulation.durations import ASSUMED_S, Durations, find_durations
 from orchestrator.simulation.expansion import list_work
 from orchestrator.simulation.forecast import Forecast, Spread, average_timeline, forecast
+from orchestrator.store import open_store
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -39,9 +39,9 @@ def answers(note: SweepNote, store: Store) -> bool:
 
 
 def test_on_the_same_machine_the_process_decides_whatever_the_clock_says(store: Store) -> None:
-    me = psutil.Process()
-    assert answers(make_sweep(make_driver(HERE, me.pid, me.create_time()), age_s=1e6), store)
-    assert not answers(make_sweep(make_driver(HERE, me.pid, me.create_time() - 100)), store), "the id was used again"
+    pid, started = os.getpid(), read_start(os.getpid())
+    assert answers(make_sweep(make_driver(HERE, pid, started), age_s=1e6), store)
+    assert not answers(make_sweep(make_driver(HERE, pid, started - 100)), store), "the id was used again"
     child = subprocess.Popen(["sleep", "60"])
     started = read_start(child.pid)
     assert answers(make_sweep(make_driver(HERE, child.pid, started)), store)
