@@ -20,7 +20,7 @@ from orchestrator.sweep_status import find_answering
 
 EXAMPLES = """\
   segshift logs 5f3a09                                 the log of the task whose key starts with 5f3a09
-  segshift logs 'daformer[seed=0]' --lines 50          its last 50 lines, by the name that status and the dashboard show
+  segshift logs 'daformer[seed=0]' --lines 50          its last 50 lines, by the name that status shows
   segshift logs 'daformer[seed=0]' gta2cityscapes -f   go on printing until the task ends
 """
 POLL_S = 0.5
