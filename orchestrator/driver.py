@@ -6,15 +6,19 @@ It holds no state that the store lacks: after Ctrl-C, kill -9 or a lost machine 
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from experiments.planning import Plan
-from experiments.schema import BenchmarkStage, SearchStage
+from experiments.schema import BenchmarkStage
+from experiments.search_space import describe_point
+from experiments.searched_training import find_search
 from experiments.task import Task
 from orchestrator.execute import CRASH_RETRIES, Assignment, Attempt, attempt, execute, record_crash
+from orchestrator.mlflow_mirror import name_trial_run
 from orchestrator.stages.stage import OnStep
 from orchestrator.store import Store
 from orchestrator.sweep_state import Status, SweepState
@@ -94,16 +98,19 @@ def run_on_worker(assignment: Assignment, store: Store, tracker: Any) -> tuple[s
     def on_step(step: int, values: Mapping[str, float]) -> None:
         tracker.report.remote(task.key, task.name, step, dict(values))
 
-    record = execute(assignment, store, on_step, _choose_attempt(task))
+    def on_trial(number: int, point: Mapping[str, Any], step: int, values: Mapping[str, float]) -> None:
+        tracker.report.remote(name_trial_run(task.key, number), describe_point(point), step, dict(values))
+
+    record = execute(assignment, store, on_step, _choose_attempt(task, on_trial))
     return record.status, record.seconds, record.failure.message if record.failure else None
 
 
-def _choose_attempt(task: Task) -> Callable[[Assignment, Store, OnStep], Attempt]:
+def _choose_attempt(task: Task, on_trial: Callable[..., None]) -> Callable[[Assignment, Store, OnStep], Attempt]:
     """Return how a task is run: in its worker, or in others that it starts and waits for."""
-    if isinstance(task.settings, SearchStage):
+    if find_search(task.settings) is not None:
         from orchestrator.search import attempt_search
 
-        return attempt_search
+        return functools.partial(attempt_search, on_trial=on_trial)
     if is_sharded(task):
         from orchestrator.shards import attempt_in_shards
 
@@ -125,7 +132,7 @@ def _ask(task: Task) -> dict[str, float | None]:
 
     Those each ask for the task's resources: a search's trials, a training's workers, a benchmark's shards.
     """
-    if task.workers > 1 or is_sharded(task) or isinstance(task.settings, SearchStage):
+    if task.workers > 1 or is_sharded(task) or find_search(task.settings) is not None:
         return {"num_cpus": 0}
     memory_gb = task.resources.memory_gb
     memory = int(memory_gb * 2**30) if memory_gb else None
@@ -187,7 +194,7 @@ class _Sweep:
             cause = str(error).strip().splitlines()[0]
             status, seconds, message = "failed", 0.0, f"its worker died {CRASH_RETRIES + 1} times ({cause})"
             record_crash(assign(self.plan, task), self.store, message)
-            if isinstance(task.settings, SearchStage):
+            if find_search(task.settings) is not None:
                 from orchestrator.reservation import free_resources
 
                 free_resources(self.store.scratch(task.key))

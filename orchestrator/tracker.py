@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import json
 import logging
 import os
 import threading
@@ -18,6 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from experiments.search import TRIALS_FILE
+from orchestrator.mlflow_mirror import TRIAL
 from orchestrator.record import Record
 from orchestrator.store import PICTURES, Store
 
@@ -77,7 +80,7 @@ class Tracker:
             self._thread.start()
 
     def report(self, key: str, name: str, step: int, values: Mapping[str, float]) -> None:
-        """Take live scalars of a task."""
+        """Take live scalars of a task, or of a trial of a search under the key that `name_trial_run` gives."""
         self._names[key] = name
         self._latest.setdefault(key, {}).update(values, step=step)
         if self._target is not None:
@@ -92,7 +95,8 @@ class Tracker:
 
     def finish(self, key: str, name: str) -> None:
         """Note that a task has a record (of success or failure) to be mirrored."""
-        self._latest.pop(key, None)
+        for ended in [each for each in self._latest if each.partition(TRIAL)[0] == key]:
+            del self._latest[ended]
         if self._target is not None:
             record = self._store.read(key) if self._store.is_done(key) else self._store.read_failure(key)
             if record is not None:
@@ -154,11 +158,19 @@ class Tracker:
             record, name = self._finished[0]
             mirror.log_pictures(record.key, name, self._list_pictures(record.key))
             mirror.finish(record, name)
+            self._finish_trials(mirror, record)
             self._finished.popleft()
             if self._target is not None and record.status == "done":
                 marks = self._target.marks(self._store)
                 marks.mkdir(parents=True, exist_ok=True)
                 (marks / record.key).touch()
+
+    def _finish_trials(self, mirror: Any, record: Record) -> None:
+        """End the runs of a search's trials, from the list that it left."""
+        file = self._store.folder(record.key) / TRIALS_FILE
+        if record.status == "done" and TRIALS_FILE in record.files:
+            for number, trial in enumerate(json.loads(file.read_text(encoding="utf-8"))):
+                mirror.finish_trial(record, number, trial)
 
     def _list_pictures(self, key: str) -> list[Path]:
         """Return the pictures that a task has drawn so far; one that is still being written has another suffix."""
