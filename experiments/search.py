@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import itertools
+import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
@@ -251,7 +252,12 @@ def list_tried(search: SearchSettings) -> list[Point]:
 
 def count_trials(search: SearchSettings) -> int | None:
     """Return how many trials a search makes at most; None where its hours alone decide."""
-    return len(list_points(search)) if search.chosen_sampler.name == "grid" else search.trials
+    return count_points(search) if search.chosen_sampler.name == "grid" else search.trials
+
+
+def count_points(search: SearchSettings) -> int:
+    """Return how many points a space of lists has."""
+    return math.prod(len(axis) for axis in search.space.values() if isinstance(axis, tuple))
 
 
 def apply_point(method: MethodSettings, point: Point) -> MethodSettings:

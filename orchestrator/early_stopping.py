@@ -52,7 +52,7 @@ class EarlyStopping:
             self._rule.on_trial_add(None, self._known[number])
         self._last[number] = {STEP: step, SCORE: value}
         decision = self._rule.on_trial_result(None, self._known[number], self._last[number])
-        return bool(decision != TrialScheduler.STOP)
+        return bool(decision == TrialScheduler.CONTINUE)
 
     def end(self, number: int) -> None:
         """Take note of a trial's end."""
@@ -82,5 +82,6 @@ def build_rule(search: SearchSettings, length: int) -> Any:
             grace_period=scheduler.grace,
             min_samples_required=scheduler.min_trials,
             min_time_slice=math.inf,  # never pause a trial for others: it would lose what it did since its resume point
+            hard_stop=False,  # says "pause" for "stop", and does not fail where a trial that it stopped once reports again
         )
     return FIFOScheduler()

@@ -17,7 +17,7 @@ from typing import Any
 
 from adapt.atomic import replace_atomically, write_atomically
 from adapt.errors import SpecError
-from experiments.search import SearchSettings, count_trials
+from experiments.search import SearchSettings, count_points, count_trials
 from experiments.search_space import Point
 from experiments.searched_training import find_search
 from experiments.task import Task
@@ -31,8 +31,7 @@ OUTCOMES = "trials"  # of the scratch folder: the trials' outcomes and folders
 BOOK = "search"  # of the scratch folder: the book itself
 BOOK_FILE = "book.json"
 REPORTS_FILE = "reports.jsonl"
-MOST_REPEATS = 200  # ours: a sampler that suggests so many known points in a row has no other
-CLOCK_S = 1.0  # between two notes of the time that was spent, at most
+MOST_REPEATS = 50  # ours: a sampler that suggests so many known points in a row has no other
 
 
 @dataclass(frozen=True)
@@ -75,7 +74,7 @@ class TrialBook:
         self._asked: list[int] = []  # of each trial: which question to the sampler it answers
         self._told: set[int] = set()  # the answers whose end the sampler knows
         self._questions = 0
-        self._held: tuple[int, Point] | None = None
+        self._echoes: dict[int, list[int]] = {}  # running trial -> later questions that had the same answer
         self._exhausted = False
         self._handed: set[int] = set()
         self._outcomes: dict[int, Outcome] = {}
@@ -104,11 +103,13 @@ class TrialBook:
             if twin is not None:  # known settings: the sampler hears what they came to, and is asked again
                 outcome = self.find_outcome(self.trials[twin])
                 if outcome is None:
-                    self._held = question, point
-                    return NoPoint.LATER
-                self._sampler.complete(question, outcome.score)
+                    self._echoes.setdefault(twin, []).append(question)
+                else:
+                    self._sampler.complete(question, outcome.score)
                 repeats += 1
-                self._exhausted = repeats >= MOST_REPEATS
+                if repeats == MOST_REPEATS:
+                    self._exhausted = not self._echoes
+                    return NoPoint.NEVER if self._exhausted else NoPoint.LATER
                 continue
             self._add(trial, question)
             if reason is not None:
@@ -141,7 +142,8 @@ class TrialBook:
         if outcome is None or question in self._told:
             return
         self._told.add(question)
-        self._sampler.complete(question, outcome.score)
+        for asked in (question, *self._echoes.pop(trial.number, ())):
+            self._sampler.complete(asked, outcome.score)
         self._save()
         best = self.find_best()
         for other in self.trials:
@@ -212,13 +214,11 @@ class TrialBook:
             self._exhausted
             or self.error is not None
             or (limit is not None and len(self.trials) >= limit)
+            or (not self.search.has_ranges and len(self.trials) >= count_points(self.search))
             or (self.left_s is not None and self.left_s <= 0)
         )
 
     def _ask(self) -> tuple[int, Point] | NoPoint:
-        if self._held is not None:
-            held, self._held = self._held, None
-            return held
         point = self._sampler.suggest(self._questions)
         if isinstance(point, NoPoint):
             return point

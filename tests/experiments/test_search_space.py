@@ -83,7 +83,9 @@ def test_a_point_changes_its_paths_alone() -> None:
     known = list(list_paths(settings))
     assert place_at(settings, {"inner.lr": 0.5}, known, "it") == Outer(steps=7, inner=Inner(lr=0.5))
     assert settings == Outer(steps=7)
-    with pytest.raises(SpecError, match=r"it has no setting 'inner\.lrr' to be searched\. Did you mean 'inner\.lr'\? It has: "):
+    with pytest.raises(
+        SpecError, match=r"it has no setting 'inner\.lrr' to be searched\. Did you mean 'inner\.lr'\? It has: "
+    ):
         place_at(settings, {"inner.lrr": 0.5}, known, "it")
     with pytest.raises(SpecError, match=r"it refuses steps=a: steps: input should be a valid integer"):
         place_at(settings, {"steps": "a"}, known, "it")

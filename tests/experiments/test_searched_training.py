@@ -94,9 +94,7 @@ def test_a_searched_training_is_one_task_and_its_network_is_scored(expand_text: 
         ("    label: plain\n", "    resources: {cpus: 3}\n", set()),
     ],
 )  # fmt: skip
-def test_what_a_search_depends_on_is_in_the_key(
-    expand_text: Expand, old: str, new: str, changed: set[str]
-) -> None:
+def test_what_a_search_depends_on_is_in_the_key(expand_text: Expand, old: str, new: str, changed: set[str]) -> None:
     before, after = expand_text(TUNED), expand_text(edit(TUNED, (old, new)))
     keys = [{task.stage: task.key for task in graph.nodes if task.stage != "clean"} for graph in (before, after)]
     assert {stage for stage in keys[0] if keys[0][stage] != keys[1][stage]} == changed
