@@ -107,7 +107,7 @@ class MedianSettings(Settings):
 
 
 class PbtSettings(Settings):
-    """Population based training (Jaderberg et al., 2017): the worst go on from copies of the best, with other settings."""
+    """Population based training (Jaderberg et al., 2017), known by name so that the refusal can say why and what instead."""
 
     name: Literal["pbt"] = "pbt"
 

@@ -140,6 +140,13 @@ def _list_scheduler_conflicts(stage: Searched, search: TrainingSearchSettings) -
     scheduler = search.scheduler
     if scheduler.name == "none":
         return
+    if scheduler.name == "pbt":
+        yield Conflict(
+            ("search", "scheduler"),
+            "'pbt' is not offered: a trial that goes on from another one's network has no single setting that the stage could "
+            "name, and would not be the same after an interruption. Write `scheduler: {name: asha, grace: ITERATIONS}`.",
+        )
+        return
     length = stage.training.iterations
     if "training.iterations" in search.space:
         yield Conflict(

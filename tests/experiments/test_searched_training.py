@@ -155,6 +155,7 @@ BAD: list[tuple[list[tuple[str, str]], str]] = [
         "'asha' judges trials while they run, but theirs report 'miou' only once, at their end: `validation.interval` is 100 of "
         "100 iterations.",
     ),
+    ([("scheduler: {name: asha, grace: 20}", "scheduler: pbt")], "'pbt' is not offered: a trial that goes on from another"),
     ([("grace: 20", "grace: 100")], "a grace of 100 iterations leaves nothing of a training of 100"),
     ([("grace: 20", "grce: 20")], "unknown key 'grce'. Did you mean 'grace'?"),
     (
