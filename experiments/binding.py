@@ -80,7 +80,7 @@ class Binding:
             for name, key in _list_datasets(settings).items()
         }
         if isinstance(settings, TrainStage | UdaStage) and settings.training.augment.crop is not None:
-            trained = [settings.dataset] if isinstance(settings, TrainStage) else list(datasets)
+            trained = [settings.dataset] if isinstance(settings, TrainStage) else [settings.source, settings.target]
             self._check_crop(stage, trained, settings.training.augment.crop)
         return datasets
 
@@ -156,17 +156,23 @@ class Binding:
                 )
         return expected
 
-    def check_disjoint(self, stage: str, search: Task, stream: Task) -> None:
-        """Refuse a search that sees frames of the stream that is reported.
+    def check_disjoint(self, stage: str, tuned_on: Iterable[str], reported: Task, key: KeyPath) -> None:
+        """Refuse a search that sees frames of the scores that are reported.
+
+        Args:
+            stage: for messages.
+            tuned_on: data sets that settings were chosen on.
+            reported: a task that scores what they were chosen for.
+            key: of the stage, that is to blame.
 
         Raises:
             SpecError: names the two data sets.
         """
-        for one in search.datasets:
-            for other in stream.datasets:
+        for one in tuned_on:
+            for other in reported.datasets:
                 if self._facts.share_frames(one, other):
                     raise SpecError(
-                        f"{self._loaded.locate(stage, 'search', 'stream')}: data set '{one}', on which the method is tuned, and "
+                        f"{self._loaded.locate(stage, *key)}: data set '{one}', on which the method is tuned, and "
                         f"'{other}', on which it is reported, have frames in common. Search on another split or subset."
                     )
 
@@ -200,7 +206,10 @@ class Binding:
 def _list_datasets(settings: StageSettings) -> dict[str, KeyPath]:
     """List the data sets of a stage in its order, each with the key that names it first."""
     if isinstance(settings, UdaStage):
-        return {settings.source: ("source",), settings.target: ("target",)}
+        named: dict[str, KeyPath] = {settings.source: ("source",), settings.target: ("target",)}
+        if settings.validation is not None:
+            named.setdefault(settings.validation.dataset, ("validation", "dataset"))
+        return named
     if isinstance(settings, StreamStage | SearchStage):
         at: KeyPath = ("stream",) if isinstance(settings, StreamStage) else ("search", "stream")
         found: dict[str, KeyPath] = {}
@@ -220,10 +229,12 @@ def _list_datasets(settings: StageSettings) -> dict[str, KeyPath]:
 def _list_unlabelled(settings: StageSettings) -> set[str]:
     """Return the data sets whose labels a task never opens.
 
-    They are an adaptation's target, unless its pseudo-labels are scored, and what source statistics are measured on.
+    They are an adaptation's target, unless its pseudo-labels are scored or it is validated on, and what source statistics
+    are measured on.
     """
     if isinstance(settings, StylesStage | FisherStage):
         return {settings.dataset}
     if not isinstance(settings, UdaStage) or getattr(settings.method, "score_pseudo_labels", False):
         return set()
-    return {settings.target} - {settings.source}
+    opened = {settings.source} | ({settings.validation.dataset} if settings.validation is not None else set())
+    return {settings.target} - opened

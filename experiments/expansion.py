@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from adapt.errors import SpecError
+from adapt.errors import PrerequisiteError, SpecError
 from experiments.binding import Binding, Facts
 from experiments.conflict import Conflict, find_supervised_method, list_conflicts
 from experiments.explain import unknown, validate
@@ -31,7 +32,8 @@ from experiments.schema import (
     TrainStage,
     UdaStage,
 )
-from experiments.search import SearchSettings, check_space
+from experiments.search import StreamSearchSettings, check_sampler, check_space
+from experiments.searched_training import find_search, find_unfit_scheduler, list_search_conflicts
 from experiments.supply import (
     find_bad_input,
     find_foreign_statistics,
@@ -41,10 +43,12 @@ from experiments.supply import (
 )
 from experiments.task import Task, compute_key
 
+SEARCH_SUFFIX = ".search"
+
 
 def name_search(stage: str) -> str:
     """Name the search of a stream: no stage of a file has a dot in its name."""
-    return f"{stage}.search"
+    return f"{stage}{SEARCH_SUFFIX}"
 
 
 class Expansion:
@@ -73,8 +77,9 @@ class Expansion:
                 )
             if data["kind"] == "search":
                 raise SpecError(
-                    f"{self._loaded.locate(stage, 'kind')}: a search belongs to the stream that it is for. Write "
-                    "`search: {stream: ..., space: ...}` in the stage of `kind: stream`."
+                    f"{self._loaded.locate(stage, 'kind')}: a search belongs to the stage that it is for. Write "
+                    "`search: {stream: ..., space: ...}` in a stage of `kind: stream`, or `search: {space: ...}` in one of "
+                    "`kind: train` or `uda`."
                 )
             if not isinstance(data["kind"], str) or data["kind"] not in STAGES:
                 raise unknown("stage kind", str(data["kind"]), written, self._loaded.locate(stage, "kind"))
@@ -167,10 +172,13 @@ class Expansion:
         settings = settings.model_copy(update={role: task.key for role, task in inputs.items()})
         axes = set().union(*(used[name] for name in filled))
         if not isinstance(settings, StreamStage) or settings.search is None:
-            return self._make_task(stage, stage, kind, settings, inputs, point, axes)
+            task = self._make_task(stage, stage, kind, settings, inputs, point, axes)
+            self._check_tuned_input(stage, task, inputs)
+            return task
         search = self._make_search(stage, settings, settings.search, inputs, point, used)
         task = self._make_task(stage, stage, kind, settings, inputs | {"method": search}, point, axes)
-        self._binding.check_disjoint(stage, search, task)
+        self._check_tuned_input(stage, task, inputs)
+        self._binding.check_disjoint(stage, search.datasets, task, ("search", "stream"))
         return task
 
     def _write_out_protocol(self, stage: str, filled: Mapping[str, Any]) -> dict[str, Any]:
@@ -187,12 +195,13 @@ class Expansion:
         self,
         stage: str,
         stream: StreamStage,
-        search: SearchSettings,
+        search: StreamSearchSettings,
         inputs: Mapping[str, Task],
         point: Point,
         used: Mapping[str, set[str]],
     ) -> Task:
         """Return the task that chooses the settings of a stream's method, and keep it beside those of the stage."""
+        self._refuse(stage, find_unfit_scheduler(search))
         try:
             check_space(stream.method, search)
         except SpecError as error:
@@ -238,8 +247,18 @@ class Expansion:
         if isinstance(settings, AdaptingStage) and "fisher" in inputs:
             self._refuse(stage, find_other_batch_norm(settings, inputs["fisher"]))
         if isinstance(settings, TrainStage | UdaStage) and model is not None:
-            for conflict in list_conflicts(settings, model.settings, classes, self._facts):
+
+            def refuse(at: TrainStage | UdaStage) -> Iterator[Conflict]:
+                return list_conflicts(at, model.settings, classes, self._facts)
+
+            for conflict in itertools.chain(refuse(settings), list_search_conflicts(settings, refuse)):
                 self._refuse(stage, conflict)
+        search = find_search(settings)
+        if search is not None:
+            try:
+                check_sampler(search)
+            except PrerequisiteError as error:
+                raise PrerequisiteError(f"{self._loaded.locate(stage, 'search', 'sampler')}: {error}") from error
         axes = used.union(*(task.point for task in inputs.values()))
         return Task(
             key=key,
@@ -254,6 +273,12 @@ class Expansion:
             resources=settings.resources,
             label=settings.label or name,
         )
+
+    def _check_tuned_input(self, stage: str, task: Task, inputs: Mapping[str, Task]) -> None:
+        """Refuse to report a network on frames by which the settings of its training were chosen."""
+        trained = inputs["checkpoint"].settings if "checkpoint" in inputs else None
+        if isinstance(trained, TrainStage | UdaStage) and trained.search is not None and trained.validation is not None:
+            self._binding.check_disjoint(stage, [trained.validation.dataset], task, ("checkpoint",))
 
     def _refuse(self, stage: str, conflict: Conflict | None) -> None:
         if conflict is not None:

@@ -27,7 +27,7 @@ from experiments.task import BoundDataset, BoundModel
 
 STREAM_BACKEND = "quick"  # the protocol whose backend corrupts the domains of a stream
 _PRACTICAL_BENCHMARK = ("backend", "shards", "workers")  # the first is in what the corruptions are described by
-_LATER_PARTS = ("noise", "loss", "correction", "validation")  # of a training stage
+_LATER_PARTS = ("noise", "loss", "correction", "validation", "search")  # of a training stage
 _LATER_SETTINGS = ("accumulate", "workers", "precision", "compile", "channels_last")  # of training: younger than keys
 
 
@@ -62,8 +62,12 @@ def identify(
                 del identity[name]
         if settings.noise is not None:
             identity["noise_version"] = NOISE_VERSION
-        if identity.get("validation"):
+        if settings.search is not None:
+            identity["search"] = settings.search.identify()
+        if settings.validation is not None:
             del identity["validation"]["dataset"]  # bound like the others
+            if isinstance(settings, UdaStage):  # which of them it is: it may be the source or the target
+                identity["validation"]["of"] = list(datasets).index(settings.validation.dataset)
     if isinstance(settings, StylesStage):
         identity["extractor"]["weights"] = extractor_sha256
     bound = {name: [d.settings.model_dump(mode="json"), d.fingerprint] for name, d in datasets.items()}
@@ -78,6 +82,7 @@ def identify(
             identity["search"] = search
         else:
             identity["stream_version"] = STAGE_VERSIONS["stream"]  # its trials are streams
+            identity["search"] = settings.search.identify()
         if any(domain.corruption for domain in find_stream(settings).domains):
             identity["corruptions"] = describe_stream_corruptions(find_stream(settings))
     if model is not None:

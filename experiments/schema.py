@@ -22,7 +22,7 @@ from adapt.tta.reservoir.settings import StyleExtractorSettings
 from adapt.tta.settings import MethodSettings, SourceSettings
 from adapt.tta.stream_settings import ResetSettings, StreamSettings, TemporalSettings
 from adapt.uda.settings import DaformerSettings, UdaSettings
-from experiments.search import SearchSettings
+from experiments.search import StreamSearchSettings, TrainingSearchSettings
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
 
@@ -131,6 +131,7 @@ class TrainStage(StageSettings):
         loss: takes the place of the one that the model's heads are configured with.
         correction: what is done about wrong labels.
         validation: scores the network while it trains, for the best and the last mIoU.
+        search: chooses settings by trainings with others; the best one's network is what the stage makes.
     """
 
     kind: Literal["train"]
@@ -142,6 +143,7 @@ class TrainStage(StageSettings):
     loss: LossSettings | None = None
     correction: CorrectionSettings | None = None
     validation: ValidationSettings | None = None
+    search: TrainingSearchSettings | None = None
 
 
 class UdaStage(StageSettings):
@@ -150,6 +152,8 @@ class UdaStage(StageSettings):
     Attributes:
         noise: made on purpose in the source's labels; the files stay as they are.
         correction: what is done about wrong labels of the source.
+        validation: scores the network that the stage hands on while it trains, for the best and the last mIoU.
+        search: chooses settings by adaptations with others; the best one's network is what the stage makes.
     """
 
     kind: Literal["uda"]
@@ -161,6 +165,8 @@ class UdaStage(StageSettings):
     method: UdaSettings = DaformerSettings()
     noise: NoiseSettings | None = None
     correction: RelabellingSettings | None = None
+    validation: ValidationSettings | None = None
+    search: TrainingSearchSettings | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -254,14 +260,14 @@ class StreamStage(AdaptingStage):
     kind: Literal["stream"]
     stream: StreamSettings
     temporal: TemporalSettings | None = None
-    search: SearchSettings | None = None
+    search: StreamSearchSettings | None = None
 
 
 class SearchStage(AdaptingStage):
     """A search for the settings of a method. No file writes it: expansion makes it of a stream that holds `search`."""
 
     kind: Literal["search"]
-    search: SearchSettings
+    search: StreamSearchSettings
 
 
 class BenchmarkStage(_ScoredStage):

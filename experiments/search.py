@@ -1,130 +1,161 @@
-"""Which settings of a method a search tries on a validation stream: the space, its points, and the choice in words."""
+"""What a search may be told: its space, who draws the points, who stops trials early, its budget; and its choice in words."""
 
 from __future__ import annotations
 
-import copy
-import functools
+import importlib.util
 import itertools
 import math
-import operator
-import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import (
-    Discriminator,
-    Field,
-    NonNegativeInt,
-    PositiveInt,
-    Tag,
-    TypeAdapter,
-    ValidationError,
-    model_validator,
-)
+from pydantic import Discriminator, Field, NonNegativeInt, PositiveInt, TypeAdapter, field_validator, model_validator
 
-from adapt.errors import SpecError
+from adapt.errors import PrerequisiteError, SpecError
 from adapt.settings import Settings
 from adapt.tta.settings import MethodSettings, list_needs, name_method
 from adapt.tta.stream_settings import StreamSettings
-from experiments.explain import closest
+from experiments.search_space import (
+    Axis,
+    Point,
+    RangeSettings,
+    describe_axis,
+    describe_point,
+    draw_points,
+    list_grid,
+    list_paths,
+    list_probes,
+    place_at,
+    read_at,
+    show_value,
+)
 
 METHOD_FILE = "method.json"
-"""In a search's folder: the chosen settings of the method."""
+"""In the folder of a stream's search: the chosen settings of the method."""
 
 TRIALS_FILE = "trials.json"
 """In a search's folder: every trial with its point, score, seconds, status, and the reason where it has no score."""
 
 SHOWN_DOMAINS = 3  # of the validation stream in a sentence; the rest is counted
-SIGNIFICANT_DIGITS = 6  # ours: a drawn value is the same on every machine, whatever the last bit of its exp()
+LISTED_SAMPLERS = ("grid", "random")  # ours, whose points are known beforehand; the others are Ray Tune's
 
-Point = Mapping[str, Any]
-"""A place in the space: dotted path into the method's settings -> value."""
+# Sampler of Ray Tune's -> the modules that it needs and how to install them.
+SAMPLER_PACKAGES: dict[str, tuple[tuple[str, ...], str]] = {
+    "optuna": (("optuna",), "optuna"),
+    "hyperopt": (("hyperopt",), "hyperopt"),
+    "bayesopt": (("bayes_opt",), "bayesian-optimization"),
+    "bohb": (("hpbandster", "ConfigSpace"), "hpbandster ConfigSpace"),
+    "hebo": (("hebo",), "HEBO"),
+    "ax": (("ax",), "ax-platform"),
+    "nevergrad": (("nevergrad",), "nevergrad"),
+    "zoopt": (("zoopt",), "zoopt"),
+}
 
-Bounds = tuple[float, float]
+SamplerName = Literal["grid", "random", "optuna", "hyperopt", "bayesopt", "bohb", "hebo", "ax", "nevergrad", "zoopt"]
 
 
-class RangeSettings(Settings):
-    """An axis whose values are drawn at random between two bounds.
+class SamplerSettings(Settings):
+    """Who chooses the points that are tried.
 
     Attributes:
-        uniform: [low, high], evenly.
-        log_uniform: [low, high] above 0, evenly in the logarithm: for learning rates.
+        name: `grid` tries every point of a space of lists; `random` draws; `optuna` and the others are Ray Tune's, and learn
+            from the trials that have finished.
+        settings: what Tune's class of that name takes besides space, metric, mode and seed.
     """
 
-    uniform: Bounds | None = None
-    log_uniform: Bounds | None = None
+    name: SamplerName
+    settings: dict[str, Any] = {}
 
     @model_validator(mode="after")
-    def _check_bounds(self) -> Self:
-        if (self.uniform is None) == (self.log_uniform is None):
-            raise ValueError(
-                "a range is either {uniform: [low, high]} or {log_uniform: [low, high]}, and only one of them"
-            )
-        low, high = self.bounds
-        if not low < high:
-            raise ValueError(f"the low bound of a range is below its high one, got [{low:g}, {high:g}]")
-        if self.log_uniform is not None and low <= 0:
-            raise ValueError(f"the bounds of log_uniform are above 0, got [{low:g}, {high:g}]")
+    def _check_settings(self) -> Self:
+        if self.name in LISTED_SAMPLERS and self.settings:
+            raise ValueError(f"the sampler '{self.name}' has no settings; remove them")
         return self
 
-    @property
-    def bounds(self) -> Bounds:
-        """Low and high, however the values between them are drawn."""
-        chosen = self.uniform or self.log_uniform
-        if chosen is None:
-            raise ValueError("a range without bounds")
-        return chosen
 
-    def draw(self, generator: random.Random) -> float:
-        """Draw a value, rounded to `SIGNIFICANT_DIGITS`."""
-        low, high = self.bounds
-        share = generator.random()
-        value = low + (high - low) * share if self.log_uniform is None else low * math.exp(math.log(high / low) * share)
-        return float(f"{value:.{SIGNIFICANT_DIGITS}g}")
+class NoSchedulerSettings(Settings):
+    """Every trial runs to its end."""
+
+    name: Literal["none"] = "none"
 
 
-def _choose_axis(raw: Any) -> str:
-    """Name the form of an axis: an error's location names it too."""
-    return RangeSettings.__name__ if isinstance(raw, Mapping | RangeSettings) else "list"
+class AshaSettings(Settings):
+    """Asynchronous successive halving (Li et al., MLSys 2020): at each rung the worse trials are stopped.
+
+    Attributes:
+        grace: iterations before the first rung; the next ones are at `grace * reduction`, `grace * reduction^2` ...
+        reduction: one in so many goes on beyond a rung.
+        brackets: several begin their rungs later, for curves that cross late.
+    """
+
+    name: Literal["asha"] = "asha"
+    grace: int = Field(gt=0)
+    reduction: float = Field(3, gt=1)
+    brackets: int = Field(1, gt=0)
 
 
-Axis = Annotated[
-    Annotated[tuple[Any, ...], Field(min_length=1), Tag("list")]
-    | Annotated[RangeSettings, Tag(RangeSettings.__name__)],
-    Discriminator(_choose_axis),
-]
-"""The values of one axis: a list, all of which are tried, or a range to draw from."""
+class MedianSettings(Settings):
+    """The median rule (Golovin et al., KDD 2017): a trial below the median of the others' running means is stopped.
+
+    Attributes:
+        grace: iterations before a trial may be stopped.
+        min_trials: so many others must have come as far.
+    """
+
+    name: Literal["median"] = "median"
+    grace: int = Field(gt=0)
+    min_trials: int = Field(3, gt=0)
+
+
+class PbtSettings(Settings):
+    """Population based training (Jaderberg et al., 2017), known by name so that the refusal can say why and what instead."""
+
+    name: Literal["pbt"] = "pbt"
+
+
+SchedulerSettings = Annotated[NoSchedulerSettings | AshaSettings | MedianSettings | PbtSettings, Discriminator("name")]
 
 
 class SearchSettings(Settings):
-    """A search for the settings of a method, on a stream that shares no frame with the one that is reported.
+    """What every search has.
 
     Attributes:
-        stream: the validation stream.
-        space: dotted path into the method's settings (`lr`, `base.lr`) -> its values.
-        trials: how many points are drawn; given exactly when an axis is a range. Then an axis that is a list is drawn from
-            too. Without a range every point of the grid is tried.
-        seed: of the draws.
-        metric: what the best trial has most of: the mean mIoU over the stream's (round, domain) cells.
+        space: dotted path into the settings that are searched (`lr`, `training.optimizer.lr`) -> its values.
+        trials: how many trials are made at most. Without it a grid is tried as a whole, and any other sampler needs `hours`.
+        hours: wall-clock time of all trials together, over interruptions; what has finished by then counts.
+        seed: of the sampler.
+        sampler: by default `grid` for a space of lists, `optuna` where an axis is a range.
+        scheduler: stops trials that do badly before they have ended.
         concurrent: at most so many trials at once; None takes what the cluster has room for. A practical matter, so it is
             left out when settings are dumped and is no part of a task's identity.
     """
 
-    stream: StreamSettings
     space: Annotated[dict[str, Axis], Field(min_length=1)]
     trials: PositiveInt | None = None
+    hours: float | None = Field(None, gt=0)
     seed: NonNegativeInt = 0
-    metric: Literal["mean_miou"] = "mean_miou"
+    sampler: SamplerSettings | None = None
+    scheduler: SchedulerSettings = NoSchedulerSettings()
     concurrent: PositiveInt | None = Field(default=None, exclude=True)
 
+    @field_validator("sampler", "scheduler", mode="before")
+    @classmethod
+    def _take_name(cls, raw: Any) -> Any:
+        """Take a text for the name alone."""
+        return {"name": raw} if isinstance(raw, str) else raw
+
     @model_validator(mode="after")
-    def _check_trials(self) -> Self:
-        if self.has_ranges and self.trials is None:
-            raise ValueError("a space with a range needs `trials`: how many points to draw")
-        if not self.has_ranges and self.trials is not None:
-            raise ValueError(
-                "`trials` belongs to a space with a range; a space of lists is tried as a whole. Remove it"
-            )
+    def _check_budget(self) -> Self:
+        if self.chosen_sampler.name == "grid":
+            if self.has_ranges:
+                raise ValueError("the sampler 'grid' is for lists, and an axis is a range. Write `sampler: optuna`")
+            if self.trials is not None:
+                raise ValueError(
+                    "`trials` belongs to a space with a range; a space of lists is tried as a whole. Remove it, or write "
+                    "`sampler: optuna` to try a part of it"
+                )
+        elif self.trials is None and self.hours is None:
+            what = "a space with a range" if self.has_ranges else f"the sampler '{self.chosen_sampler.name}'"
+            raise ValueError(f"{what} needs `trials` or `hours`: how many points to draw, or for how long")
         return self
 
     @property
@@ -132,31 +163,101 @@ class SearchSettings(Settings):
         """Whether an axis is a range, so that points are drawn."""
         return any(isinstance(axis, RangeSettings) for axis in self.space.values())
 
+    @property
+    def chosen_sampler(self) -> SamplerSettings:
+        """The sampler, with the default filled in."""
+        return self.sampler or SamplerSettings(name="optuna" if self.has_ranges else "grid")
 
-def list_grid(space: Mapping[str, tuple[Any, ...]]) -> list[Point]:
-    """List every point of a space of lists; the last axis runs fastest."""
-    return [dict(zip(space, values, strict=True)) for values in itertools.product(*space.values())]
+    @property
+    def is_maximised(self) -> bool:
+        """Whether the best trial has most of the metric."""
+        return True
+
+    def identify(self) -> dict[str, Any]:
+        """Return what decides the result of the search; parts that are younger than task keys are left out where unused."""
+        identity = self.model_dump(mode="json", exclude={"sampler", "hours", "scheduler"})
+        for axis in identity["space"].values():
+            if isinstance(axis, dict) and axis.get("integers", 0) is None:
+                del axis["integers"]
+        if self.chosen_sampler.name not in LISTED_SAMPLERS:
+            identity["sampler"] = self.chosen_sampler.model_dump(mode="json")
+        if self.hours is not None:
+            identity["hours"] = self.hours
+        if self.scheduler.name != "none":
+            identity["scheduler"] = self.scheduler.model_dump(mode="json")
+        return identity
+
+
+class StreamSearchSettings(SearchSettings):
+    """A search for the settings of a test-time method, on a stream that shares no frame with the one that is reported.
+
+    Attributes:
+        stream: the validation stream.
+        metric: what the best trial has most of: the mean mIoU over the stream's (round, domain) cells.
+    """
+
+    stream: StreamSettings
+    metric: Literal["mean_miou"] = "mean_miou"
+
+
+class TrainingSearchSettings(SearchSettings):
+    """A search for the settings of a training; the network of its best trial is what the stage makes.
+
+    Attributes:
+        metric: what trials are judged by, at its last report: `miou` of the stage's `validation`, or a scalar that the
+            training reports, such as `loss`.
+        mode: whether the best trial has most (`max`) or least (`min`) of it; `max` for `miou`, to be given for the others.
+    """
+
+    metric: str = "miou"
+    mode: Literal["min", "max"] | None = None
+
+    @model_validator(mode="after")
+    def _check_mode(self) -> Self:
+        if self.metric == "miou" and self.mode == "min":
+            raise ValueError("`mode: min` would choose the worst mIoU; leave `mode` out")
+        if self.metric != "miou" and self.mode is None:
+            raise ValueError(f"say with `mode: min` or `mode: max` which trial is best by `metric: {self.metric}`")
+        return self
+
+    @property
+    def is_maximised(self) -> bool:
+        """Whether the best trial has most of the metric."""
+        return self.mode != "min"
 
 
 def list_points(search: SearchSettings) -> list[Point]:
-    """List the points that a search tries, in order: equal settings give equal points.
+    """List the points that a search tries, in order, where they are known beforehand: equal settings give equal points.
 
     Args:
-        search: the search.
+        search: with the sampler `grid`, or `random` and a number of trials.
 
     Returns:
         The grid, or `trials` draws from the generator of the seed.
     """
-    if search.trials is None:
+    if search.chosen_sampler.name == "grid":
         return list_grid({path: axis for path, axis in search.space.items() if isinstance(axis, tuple)})
-    generator = random.Random(search.seed)
-    return [
-        {
-            path: axis.draw(generator) if isinstance(axis, RangeSettings) else generator.choice(axis)
-            for path, axis in search.space.items()
-        }
-        for _ in range(search.trials)
-    ]
+    if search.chosen_sampler.name != "random" or search.trials is None:
+        raise ValueError("the points of this search are drawn while it runs")
+    return list(itertools.islice(draw_points(search.space, search.seed), search.trials))
+
+
+def list_tried(search: SearchSettings) -> list[Point]:
+    """List the points by which a space is judged before anything runs: all that are known, every value and every bound."""
+    known = search.chosen_sampler.name == "grid" or (
+        search.chosen_sampler.name == "random" and search.trials is not None
+    )
+    return [*list_probes(search.space), *(list_points(search) if known else ())]
+
+
+def count_trials(search: SearchSettings) -> int | None:
+    """Return how many trials a search makes at most; None where its hours alone decide."""
+    return count_points(search) if search.chosen_sampler.name == "grid" else search.trials
+
+
+def count_points(search: SearchSettings) -> int:
+    """Return how many points a space of lists has."""
+    return math.prod(len(axis) for axis in search.space.values() if isinstance(axis, tuple))
 
 
 def apply_point(method: MethodSettings, point: Point) -> MethodSettings:
@@ -172,23 +273,26 @@ def apply_point(method: MethodSettings, point: Point) -> MethodSettings:
     Raises:
         SpecError: the method has no such setting, or refuses a value.
     """
-    raw = method.model_dump()
-    known = list(_list_paths(method))
-    for path, value in sorted(point.items()):  # `base` before `base.lr`
-        if path not in known:
-            raise SpecError(
-                f"the method '{name_method(method)}' has no setting '{path}' to be searched.{_suggest(path, known)} "
-                f"It has: {', '.join(known) or 'none'}."
-            )
-        *parents, last = path.split(".")
-        place = functools.reduce(operator.getitem, parents, raw)
-        if isinstance(place, dict):  # what else a point put there is refused below
-            place[last] = copy.deepcopy(value)
-    return _validate(raw, method, point)
+    return place_at(method, point, list(list_paths(method)), f"the method '{name_method(method)}'")
+
+
+def check_sampler(search: SearchSettings) -> None:
+    """Refuse a sampler whose package is not installed.
+
+    Raises:
+        PrerequisiteError: names it.
+    """
+    modules, package = SAMPLER_PACKAGES.get(search.chosen_sampler.name, ((), ""))
+    missing = [module for module in modules if importlib.util.find_spec(module) is None]
+    if missing:
+        raise PrerequisiteError(
+            f"the sampler '{search.chosen_sampler.name}' needs the Python package {' and '.join(missing)}, which is not "
+            f"installed. Run `pip install {package}`, or write another `sampler`: grid, random or optuna."
+        )
 
 
 def check_space(method: MethodSettings, search: SearchSettings) -> None:
-    """Refuse a search that could fail on its space, before anything runs: every point and every listed value is tried.
+    """Refuse a search that could fail on its space, before anything runs: known points, listed values and bounds are tried.
 
     Args:
         method: the settings that the search starts from.
@@ -198,14 +302,7 @@ def check_space(method: MethodSettings, search: SearchSettings) -> None:
         SpecError: a path leads to no setting, the method refuses a value or needs a supply for it, or two trials would be
             the same.
     """
-    points = list_points(search)
-    listed: list[Point] = [
-        {**points[0], path: value} for path, axis in search.space.items() if isinstance(axis, tuple) for value in axis
-    ]
-    for point in listed:
-        apply_point(method, point)
-    seen: dict[str, Point] = {}
-    for point in points:
+    for point in list_tried(search):
         made = apply_point(method, point)
         missing = [need for need in list_needs(made) if need not in list_needs(method)]
         if missing:
@@ -213,7 +310,24 @@ def check_space(method: MethodSettings, search: SearchSettings) -> None:
                 f"with {describe_point(point)} the method needs `{missing[0]}`, which '{name_method(method)}' is not given. "
                 "Start the search from a method that needs it too, or leave that value out."
             )
-        settings = made.model_dump_json()
+    check_distinct(search, lambda point: apply_point(method, point))
+
+
+def check_distinct(search: SearchSettings, apply: Any) -> None:
+    """Refuse points that are known beforehand and would be the same trial.
+
+    Args:
+        search: the search.
+        apply: returns the settings at a point.
+
+    Raises:
+        SpecError: names the two points.
+    """
+    if search.chosen_sampler.name not in LISTED_SAMPLERS or count_trials(search) is None:
+        return
+    seen: dict[str, Point] = {}
+    for point in list_points(search):
+        settings = apply(point).model_dump_json()
         if settings in seen:
             raise SpecError(
                 f"two trials of the search are the same: {describe_point(seen[settings])} and {describe_point(point)}. "
@@ -222,28 +336,30 @@ def check_space(method: MethodSettings, search: SearchSettings) -> None:
         seen[settings] = point
 
 
-def describe_point(point: Point) -> str:
-    """Print a point: `lr=1e-4, base.margin=0.4`."""
-    return ", ".join(f"{path}={_show(value)}" for path, value in point.items())
-
-
-def describe_search(search: SearchSettings, chosen: MethodSettings, trials: int) -> str:
+def describe_search(search: SearchSettings, chosen: Settings | Mapping[str, Any], trials: int, judged_on: str) -> str:
     """Say in one line what was chosen, from what and on what.
 
     Args:
         search: the search.
-        chosen: the method's settings that it chose.
+        chosen: the settings that it chose, or its point.
         trials: how many trials it made.
+        judged_on: what the trials were judged on.
 
     Returns:
         Such as `lr=1e-4 of {1e-5, 1e-4, 1e-3}, 3 trials on val/fog/3`.
     """
-    axes = [f"{path}={_show(_read(chosen, path))} of {_show_axis(axis)}" for path, axis in search.space.items()]
-    domains = [domain.label for domain in search.stream.domains]
-    shown = ", ".join(domains[:SHOWN_DOMAINS])
-    if len(domains) > SHOWN_DOMAINS:
-        shown += f" and {len(domains) - SHOWN_DOMAINS} more"
-    return f"{', '.join(axes)}, {trials} trial{'s' if trials > 1 else ''} on {shown}"
+    axes = [
+        f"{path}={show_value(chosen[path] if isinstance(chosen, Mapping) else read_at(chosen, path))} of {describe_axis(axis)}"
+        for path, axis in search.space.items()
+    ]
+    return f"{', '.join(axes)}, {trials} trial{'s' if trials > 1 else ''} on {judged_on}"
+
+
+def describe_domains(stream: StreamSettings) -> str:
+    """Name the domains of a validation stream: `val/fog/3 and 2 more`."""
+    domains = [domain.label for domain in stream.domains]
+    more = f" and {len(domains) - SHOWN_DOMAINS} more" if len(domains) > SHOWN_DOMAINS else ""
+    return ", ".join(domains[:SHOWN_DOMAINS]) + more
 
 
 def parse_method(text: str) -> MethodSettings:
@@ -252,60 +368,3 @@ def parse_method(text: str) -> MethodSettings:
 
 
 _METHOD: TypeAdapter[MethodSettings] = TypeAdapter(MethodSettings)
-
-
-def _validate(raw: dict[str, Any], method: MethodSettings, point: Point) -> MethodSettings:
-    try:
-        return _METHOD.validate_python(raw)
-    except ValidationError as error:
-        detail = error.errors(include_url=False)[0]
-        name = detail["loc"][-1] if detail["loc"] else "name"
-        message = detail["msg"].removeprefix("Value error, ").removesuffix(".")
-        raise SpecError(
-            f"the method '{name_method(method)}' refuses {describe_point(point)}: {name}: "
-            f"{message[0].lower()}{message[1:]}. Correct the `space` of the search."
-        ) from error
-
-
-def _list_paths(settings: Settings) -> Iterator[str]:
-    """Name every setting that may be searched; `name` says which method it is and is none."""
-    for name in type(settings).model_fields:
-        if name == "name":
-            continue
-        yield name
-        value = getattr(settings, name)
-        if isinstance(value, Settings):
-            yield from (f"{name}.{path}" for path in _list_paths(value))
-
-
-def _suggest(path: str, known: list[str]) -> str:
-    """Return the question for the path that was meant; a wrapper's `lr` is most often its base's."""
-    inner = [name for name in known if name.endswith(f".{path}")]
-    return f" Did you mean '{inner[0]}'?" if inner else closest(path, known)
-
-
-def _read(settings: Settings, path: str) -> Any:
-    return functools.reduce(getattr, path.split("."), settings)
-
-
-def _show_axis(axis: tuple[Any, ...] | RangeSettings) -> str:
-    if isinstance(axis, RangeSettings):
-        low, high = axis.bounds
-        return f"[{_show(low)}, {_show(high)}]{' (log)' if axis.log_uniform is not None else ''}"
-    return f"{{{', '.join(_show(value) for value in axis)}}}"
-
-
-def _show(value: Any) -> str:
-    """Print a value briefly: a number as people write it, settings of a method by its name."""
-    if isinstance(value, Settings):
-        return name_method(value)
-    if isinstance(value, Mapping):
-        return str(value.get("name", dict(value)))
-    if isinstance(value, float):
-        if not 0 < abs(value) < 1e-3:
-            return f"{value:g}"
-        mantissa, exponent = f"{value:.5e}".split("e")
-        return f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(_show(part) for part in value)}]"
-    return str(value)

@@ -9,7 +9,7 @@ from typing import Any, get_args
 from adapt.tta.settings import EataSettings, Supply, list_chain, list_needs, name_method
 from experiments.conflict import Conflict
 from experiments.schema import INPUT_OUTPUTS, AdaptingStage, FisherStage, SearchStage, StreamStage, StylesStage
-from experiments.search import apply_point, list_points
+from experiments.search import apply_point, list_tried
 from experiments.task import BoundModel, Task
 
 REFERENCE = re.compile(r"\$\{([A-Za-z][A-Za-z0-9_]*)\.([A-Za-z][A-Za-z0-9_]*)\}")
@@ -94,7 +94,7 @@ def find_other_batch_norm(stage: AdaptingStage, made: Task) -> Conflict | None:
     if not isinstance(made.settings, FisherStage):
         return None
     search = stage.search if isinstance(stage, StreamStage | SearchStage) else None
-    points = [{}] if search is None else list_points(search)
+    points = [{}] if search is None else list_tried(search)
     for method in (apply_point(stage.method, point) for point in points):
         for part in list_chain(method):
             if isinstance(part, EataSettings) and part.batch_norm != made.settings.batch_norm:

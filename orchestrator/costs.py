@@ -10,7 +10,8 @@ from adapt.tta.stream_settings import StreamSettings
 from corruptions.catalog import SEVERITIES
 from experiments.graph import Graph
 from experiments.schema import SearchStage, StreamStage
-from experiments.search import list_points
+from experiments.search import count_trials as count_search_trials
+from experiments.searched_training import find_search
 from experiments.task import Task
 from orchestrator.store import Store
 from orchestrator.sweep_state import Status, SweepState
@@ -47,32 +48,50 @@ def add_costs(store: Store, state: SweepState) -> None:
 def estimate_s(task: Task, graph: Graph, costs: Costs) -> float | None:
     """Return the seconds that a task is expected to take, or None where nothing is known.
 
-    It is the median of its stage as measured in this store, else what its file expects. A search without either takes the
-    time of the stream that it is for once for each trial, by the frames of the two streams where their settings say how
-    many these are: more than it will be where trials run side by side.
+    It is the median of its stage as measured in this store, else what its file expects: of a training with a search, for
+    each of its trials. The search of a stream takes the time of that stream once for each trial, by the frames of the two
+    streams where their settings say how many these are. Both are more than it will be where trials run side by side, and
+    hours that a search is given are the most that it takes.
     """
     measured = costs.get(name_cost(graph.name, graph.variant, task.stage))
     if measured:
         return statistics.median(measured)
+    search = find_search(task.settings)
+    if search is None:
+        return task.settings.expected_seconds
+    trials, each = count_search_trials(search), task.settings.expected_seconds
     if isinstance(task.settings, SearchStage):
-        return _estimate_search_s(task, task.settings, graph, costs)
-    return task.settings.expected_seconds
+        each = _estimate_stream_trial_s(task, task.settings, graph, costs)
+    limits = [] if search.hours is None else [3600 * search.hours]
+    return min([*limits, *([] if each is None or trials is None else [each * trials])], default=None)
 
 
-def _estimate_search_s(task: Task, settings: SearchStage, graph: Graph, costs: Costs) -> float | None:
-    trials = len(list_points(settings.search))
+def _estimate_stream_trial_s(task: Task, settings: SearchStage, graph: Graph, costs: Costs) -> float | None:
     for stream in graph.tasks.values():
         if stream.inputs.get("method") == task.key and isinstance(stream.settings, StreamStage):
             each = estimate_s(stream, graph, costs)
             tried, reported = count_frames(settings.search.stream), count_frames(stream.settings.stream)
             share = tried / reported if tried is not None and reported is not None else 1.0
-            return None if each is None else each * trials * share
+            return None if each is None else each * share
     return None
 
 
 def count_trials(task: Task) -> int | None:
-    """Return how many trials a search makes; None for what is no search."""
-    return len(list_points(task.settings.search)) if isinstance(task.settings, SearchStage) else None
+    """Return how many trials a search makes at most; None for what is no search, or where its hours alone decide."""
+    search = find_search(task.settings)
+    return None if search is None else count_search_trials(search)
+
+
+def describe_budget(task: Task) -> str | None:
+    """Say how many trials a search makes: `12 trials`, `up to 40 trials in 2 h`; None for what is no search."""
+    search = find_search(task.settings)
+    if search is None:
+        return None
+    trials = count_search_trials(search)
+    number = "" if trials is None else f"{trials} trial{'s' if trials > 1 else ''}"
+    if search.hours is None:
+        return number
+    return f"up to {number} in {search.hours:g} h" if number else f"trials for {search.hours:g} h"
 
 
 def count_frames(stream: StreamSettings) -> int | None:

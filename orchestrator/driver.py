@@ -16,16 +16,17 @@ from pathlib import Path
 from typing import Any
 
 from experiments.planning import Plan
+from experiments.searched_training import find_search
 from experiments.task import Task
 from orchestrator.capacity import Machine
 from orchestrator.cluster_session import list_machines
-from orchestrator.costs import estimate_s, name_cost, read_costs
+from orchestrator.costs import estimate_s, read_costs
 from orchestrator.execute import CRASH_RETRIES, Assignment, Attempt, describe_crash, record_crash
 from orchestrator.head import HeadLostError, HeadWatch
 from orchestrator.priority import longest_remaining
-from orchestrator.profiles import pack, read_profiles
+from orchestrator.profiles import name_profile, pack, read_profiles
 from orchestrator.ready_queue import ReadyQueue
-from orchestrator.request import ask
+from orchestrator.request import ask, find_limit_s
 from orchestrator.store import Store
 from orchestrator.sweep_state import Status, SweepState
 from orchestrator.tracker import MirrorTarget, Poll, Tracker
@@ -175,8 +176,8 @@ class _Sweep:
         return ready
 
     def _pack(self, task: Task) -> Task:
-        name = name_cost(self.state.graph.name, self.state.graph.variant, task.stage)
-        return replace(task, resources=pack(task.resources, self.profiles.get(name)))
+        measured = self.profiles.get(name_profile(self.state.graph, task))
+        return replace(task, resources=pack(task.resources, measured))
 
     def submit(self) -> None:
         """Hand Ray what is due; it starts when its resources are free."""
@@ -257,7 +258,7 @@ class _Sweep:
 
     def _free(self, task: Task) -> None:
         """Free what the trials of a search had reserved: Ray keeps that when the search's own process is gone."""
-        if task.kind == "search":
+        if find_search(task.settings) is not None:
             from orchestrator.reservation import free_resources
 
             free_resources(self.store.scratch(task.key))
@@ -308,8 +309,8 @@ class _Sweep:
     def end_overdue(self, poll: Poll) -> None:
         """End the tasks that have run for longer than their limit. A search's limit is each of its trials'."""
         for reference, task in self.running.items():
-            limit, seconds = task.settings.time_limit_s, poll.seconds.get(task.key, 0.0)
-            if limit is None or seconds < limit + LIMIT_SLACK_S or reference in self.ended or task.kind == "search":
+            limit, seconds = find_limit_s(task), poll.seconds.get(task.key, 0.0)
+            if limit is None or seconds < limit + LIMIT_SLACK_S or reference in self.ended:
                 continue
             message = (
                 f"it ran for longer than its time limit (`time_limit_s: {limit:g}`) and was ended. Where its threads were then "

@@ -77,10 +77,11 @@ def shorten(settings: StageSettings, iterations: int, frames: int) -> StageSetti
                 "a training of several workers is measured as one of a single worker: add `training.workers=1` for the stage."
             )
         training = settings.training.model_copy(update={"iterations": min(iterations, settings.training.iterations)})
-        return settings.model_copy(update={"training": training})
+        return settings.model_copy(update={"training": training, "search": None})
     if isinstance(settings, StreamStage):
         limit = min(frames, settings.stream.limit or frames)
-        return settings.model_copy(update={"stream": settings.stream.model_copy(update={"limit": limit})})
+        stream = settings.stream.model_copy(update={"limit": limit})
+        return settings.model_copy(update={"stream": stream, "search": None})
     if isinstance(settings, EvaluateStage | BenchmarkStage):
         changes: dict[str, int] = {"limit": min(frames, settings.limit or frames)}
         if isinstance(settings, BenchmarkStage):

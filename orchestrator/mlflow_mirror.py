@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from adapt.errors import PrerequisiteError
+from experiments.search_space import describe_point
 from orchestrator.record import Record
 from orchestrator.scoring import score_record
 from orchestrator.store import PICTURES
@@ -26,6 +27,13 @@ PARENT_TAG = "mlflow.parentRunId"
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}  # the page opens on runs, not on LLM traces
 PARAMETER_LENGTH = 500  # MLflow cuts at 6000; longer ones are in the record, which is an artifact
 BATCH = 500  # metrics a call; MLflow takes 1000
+TRIAL = "/"  # in the tag of a run: between the key of a search and the number of its trial
+TRIAL_ENDS = {"done": "FINISHED", "failed": "FAILED", "pruned": "KILLED"}
+
+
+def name_trial_run(key: str, number: int) -> str:
+    """Return the tag of the run of a trial of the search with this key."""
+    return f"{key}{TRIAL}{number:04d}"
 
 
 class MlflowMirror:
@@ -92,7 +100,9 @@ class MlflowMirror:
 
     def _open_run(self, key: str, name: str, tags: Mapping[str, str]) -> str:
         if key not in self._runs:
-            tags = {KEY_TAG: key, PARENT_TAG: self._parent, **tags}
+            searched, of_trial, _ = key.partition(TRIAL)
+            parent = self._open_run(searched, searched, {"segshift.status": "running"}) if of_trial else self._parent
+            tags = {KEY_TAG: key, PARENT_TAG: parent, **tags}
             self._runs[key] = self._client.create_run(self._experiment_id, run_name=name, tags=tags).info.run_id
         return self._runs[key]
 
@@ -171,6 +181,35 @@ class MlflowMirror:
         self._client.log_dict(run, record.model_dump(mode="json"), "record.json")
         self._client.set_terminated(run, "FINISHED" if record.status == "done" else "FAILED")
 
+    def finish_trial(self, record: Record, number: int, trial: Mapping[str, Any]) -> None:
+        """Send a trial of a search: its point as parameters, its curve and score, and how it ended.
+
+        Args:
+            record: of the search.
+            number: of the trial.
+            trial: its entry in the list of trials that the search left.
+        """
+        from mlflow.entities import Metric, Param, RunTag
+
+        tags = {"segshift.stage": record.stage, "segshift.kind": "trial", "segshift.status": trial["status"]}
+        key, point = name_trial_run(record.key, number), trial["point"]
+        run = self._open_run(key, describe_point(point), tags)
+        before = self._client.get_run(run).data
+        at = int(1000 * (datetime.datetime.fromisoformat(record.started_at).timestamp() + record.seconds))
+        # Not every live report may have arrived; the whole curve is one more metric, whose points are never sent twice.
+        metrics = (
+            [] if "curve" in before.metrics else [Metric("curve", v, at, step) for step, v in trial.get("curve", ())]
+        )
+        scores = {"score": trial["score"], "seconds": trial["seconds"]}
+        metrics += [Metric(name, float(value), at, 0) for name, value in scores.items() if value is not None]
+        parameters = [Param(k, v[:PARAMETER_LENGTH]) for k, v in flatten(point).items() if k not in before.params]
+        reason = [RunTag("segshift.reason", trial["reason"][:5000])] if trial["reason"] else []
+        for start in range(0, len(metrics), BATCH):
+            self._client.log_batch(run, metrics=metrics[start : start + BATCH])
+        tag_list = [RunTag(name, value) for name, value in tags.items()]
+        self._client.log_batch(run, params=parameters, tags=tag_list + reason)
+        self._client.set_terminated(run, TRIAL_ENDS[trial["status"]])
+
     def finish_parent(self, status: str) -> None:
         """End the sweep's own run: `FINISHED`, `FAILED` or `KILLED`."""
         self._client.set_terminated(self._parent, status)
@@ -189,6 +228,9 @@ def flatten(data: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
 
 
 def _describe_settings(record: Record) -> dict[str, Any]:
-    """Return a record's settings with the method as it really ran: a search may have chosen other values than the file's."""
-    chosen = (record.method or {}).get("settings")
+    """Return a record's settings with those that it really ran with: a search may have chosen other values than the file's."""
+    method = record.method or {}
+    if "stage" in method:
+        return {**record.settings, **method["stage"]}
+    chosen = method.get("settings")
     return record.settings if chosen is None else record.settings | {"method": chosen}

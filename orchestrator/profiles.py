@@ -9,7 +9,11 @@ from collections.abc import Iterable
 from pydantic import ValidationError
 
 from adapt.settings import Settings
+from experiments.expansion import SEARCH_SUFFIX
+from experiments.graph import Graph
 from experiments.schema import ResourceSettings
+from experiments.searched_training import find_search
+from experiments.task import Task
 from orchestrator.costs import name_cost
 from orchestrator.record import Record
 from orchestrator.store import Store
@@ -62,8 +66,13 @@ def read_profiles(store: Store) -> dict[str, MemoryProfile]:
         return {}
 
 
+def name_profile(graph: Graph, task: Task) -> str:
+    """Return under which name the measurements of a task's stage are kept; a search for a stream's method holds what that holds."""
+    return name_cost(graph.name, graph.variant, task.stage.removesuffix(SEARCH_SUFFIX))
+
+
 def add_profile(store: Store, name: str, profile: MemoryProfile) -> None:
-    """Keep a measurement of a stage (`name_cost`) beside those that are there."""
+    """Keep a measurement of a stage (`name_profile`) beside those that are there."""
     _keep(store, [(name, profile)])
 
 
@@ -71,10 +80,11 @@ def add_profiles(store: Store, state: SweepState) -> None:
     """Keep what the tasks of a sweep were measured to hold."""
     measured = []
     for key, status in state.status.items():
-        profile = profile_record(store.read(key)) if status is Status.DONE else None
-        if profile is not None:
-            task = state.graph.tasks[key]
-            measured.append((name_cost(state.graph.name, state.graph.variant, task.stage), profile))
+        task = state.graph.tasks[key]
+        if status is Status.DONE and find_search(task.settings) is None:  # a search's own process only waits for trials
+            profile = profile_record(store.read(key))
+            if profile is not None:
+                measured.append((name_profile(state.graph, task), profile))
     if measured:
         _keep(store, measured)
 

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from adapt.stopping import Stopped, is_stop_requested, request_stop, withdraw_stop
+from experiments.search_space import Point, describe_point
 from orchestrator.environment import read_memory
+from orchestrator.mlflow_mirror import name_trial_run
 
 LISTEN_S = 2.0  # between two questions whether the sweep is stopping
 
@@ -38,6 +40,10 @@ class Reporter:
         self.tracker.report.remote(self.key, self.name, step, {**values, **read_memory()})
         if is_stop_requested():
             raise Stopped(f"stopped at step {step}")
+
+    def report_trial(self, number: int, point: Point, step: int, values: Mapping[str, float]) -> None:
+        """Send live scalars of one trial, where the task is a search."""
+        self.tracker.report.remote(name_trial_run(self.key, number), describe_point(point), step, dict(values))
 
     @contextlib.contextmanager
     def hearing_stops(self) -> Iterator[None]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from experiments.schema import BenchmarkStage, ResourceSettings, SearchStage
+from experiments.schema import BenchmarkStage, ResourceSettings
+from experiments.searched_training import find_search
 from experiments.task import Task
 
 
@@ -41,9 +42,14 @@ def is_coordinator(task: Task) -> bool:
     They are a search's trials, a training's workers and a benchmark's shards. A coordinator that held resources itself could
     keep its own trials waiting for ever.
     """
-    return task.workers > 1 or is_sharded(task) or isinstance(task.settings, SearchStage)
+    return task.workers > 1 or is_sharded(task) or find_search(task.settings) is not None
 
 
 def ask(task: Task) -> dict[str, Any]:
     """Return the options under which a task is submitted."""
     return {"num_cpus": 0} if is_coordinator(task) else list_options(task.resources)
+
+
+def find_limit_s(task: Task) -> float | None:
+    """Return how long a task may run, in seconds; None is without a limit. A search's limit is each of its trials' instead."""
+    return task.settings.time_limit_s if find_search(task.settings) is None else None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import json
 import logging
 import os
 import threading
@@ -18,6 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from experiments.search import TRIALS_FILE
+from orchestrator.mlflow_mirror import TRIAL
 from orchestrator.record import Record
 from orchestrator.store import Store
 
@@ -97,7 +100,7 @@ class Tracker:
             self._thread.start()
 
     def report(self, key: str, name: str, step: int, values: Mapping[str, float]) -> None:
-        """Take live scalars of a task."""
+        """Take live scalars of a task, or of a trial of a search under the key that `name_trial_run` gives."""
         self._names[key] = name
         self._latest.setdefault(key, {}).update(values, step=step)
         if self._target is not None:
@@ -136,8 +139,9 @@ class Tracker:
 
     def finish(self, key: str, name: str) -> None:
         """Note that a task has a record (of success or failure) to be mirrored."""
-        self._latest.pop(key, None)
-        self._started.pop(key, None)
+        for known in (self._latest, self._started):
+            for ended in [each for each in known if each.partition(TRIAL)[0] == key]:
+                del known[ended]
         if self._target is not None:
             record = self._store.read(key) if self._store.is_done(key) else self._store.read_failure(key)
             if record is not None:
@@ -204,8 +208,16 @@ class Tracker:
             pictures = self._store.fetch_pictures(record) if is_done else self._store.list_pictures(record.key)
             mirror.log_pictures(record.key, name, pictures)
             mirror.finish(record, name)
+            self._finish_trials(mirror, record)
             self._finished.popleft()
             if self._target is not None and record.status == "done":
                 marks = self._target.marks(self._store)
                 marks.mkdir(parents=True, exist_ok=True)
                 (marks / record.key).touch()
+
+    def _finish_trials(self, mirror: Any, record: Record) -> None:
+        """End the runs of a search's trials, from the list that it left."""
+        if record.status == "done" and TRIALS_FILE in record.files:
+            file = self._store.verified_file(record.key, TRIALS_FILE)
+            for number, trial in enumerate(json.loads(file.read_text(encoding="utf-8"))):
+                mirror.finish_trial(record, number, trial)

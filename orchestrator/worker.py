@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from adapt.stopping import Stopped
-from experiments.schema import SearchStage
+from experiments.searched_training import find_search
 from experiments.task import Task
 from orchestrator.execute import Assignment, Attempt, attempt, execute
 from orchestrator.reporter import Reporter
-from orchestrator.request import is_sharded
+from orchestrator.request import find_limit_s, is_sharded
 from orchestrator.stages.stage import OnStep
 from orchestrator.store import Store
 from orchestrator.task_log import keep_log
@@ -46,7 +46,7 @@ def run_on_worker(assignment: Assignment, store: Store, tracker: Any) -> Outcome
 
     def run(assignment: Assignment, store: Store, _: OnStep) -> Attempt:
         tracker.start.remote(task.key)  # here the task has its lease: its time counts from now on
-        with keep_log(store.log_file(task.key), task.name, task.settings.time_limit_s):
+        with keep_log(store.log_file(task.key), task.name, find_limit_s(task)):
             return _choose_attempt(task)(assignment, store, reporter)
 
     with reporter.hearing_stops():
@@ -59,7 +59,7 @@ def run_on_worker(assignment: Assignment, store: Store, tracker: Any) -> Outcome
 
 def _choose_attempt(task: Task) -> Callable[[Assignment, Store, Reporter], Attempt]:
     """Return how a task is run: in its worker, or in others that it starts and waits for."""
-    if isinstance(task.settings, SearchStage):
+    if find_search(task.settings) is not None:
         from orchestrator.search import attempt_search
 
         return attempt_search

@@ -44,6 +44,7 @@ from adapt.training.hooks import OnStep
 from adapt.training.runner import identify_run, run_training, set_training_size
 from adapt.training.sample import LabelledDataset
 from adapt.training.settings import TrainSettings
+from adapt.training.validation import Validate, Validation, describe_validation
 from adapt.uda.entropy_minimisation import EntropyMinimisation
 from adapt.uda.pairs import DomainPairs, RareClassDataset, UnlabelledTarget
 from adapt.uda.pictures import SavePictures
@@ -58,10 +59,12 @@ class Adapted:
     Attributes:
         network: In eval mode.
         noisy: What became of noisy source labels; None where the labels are taken as they are.
+        looks: (iteration, mIoU) of the validation; empty without one.
     """
 
     network: nn.Module
     noisy: NoisyTraining | None = None
+    looks: tuple[tuple[int, float], ...] = ()
 
 
 def configure_network(model_config: Mapping[str, Any], uda: UdaSettings) -> dict[str, Any]:
@@ -99,6 +102,7 @@ def train_uda(
     pictures: Path | None = None,
     noise: NoiseSettings | None = None,
     correction: RelabellingSettings | None = None,
+    validation: Validation | None = None,
 ) -> Adapted:
     """Adapt a network to the target; go on where an interrupted run of the same kind stopped.
 
@@ -123,6 +127,7 @@ def train_uda(
         pictures: A folder for debug pictures every `settings.picture_interval` iterations, or None.
         noise: Made in the source's labels as they are read; None takes them as they are.
         correction: What is done about wrong labels of the source, without consistency: the student trains on the single scale.
+        validation: Looked at while the network trains, with the one that `uda.evaluate_with` names; nothing depends on it.
 
     Returns:
         The network that `uda.evaluate_with` names, in eval mode, on `device`; and what became of noisy labels.
@@ -150,6 +155,11 @@ def train_uda(
         "target": {"frames": [frame.name for frame in target_frames], "dataset": target.model_dump(mode="json")},
         **describe_noisy_labels(noise, correction=correction),
     }
+    if validation is not None:  # its looks are kept with the resume point, so they are part of what a run is
+        identity["validation"] = {
+            **describe_validation(validation),
+            "evaluate_with": getattr(uda, "evaluate_with", "student"),
+        }
     labels, counts = None, None
     classes = describe_dataset(source).classes
     progress = Progress(len(source_frames), settings.batch_size * settings.accumulate)
@@ -196,14 +206,17 @@ def train_uda(
             student, counts, source_frames, labels, correction, curve.point_iterations, classes, on_step
         )
         hooks.append(follow)
+    learner: Any = model
+    network = learner.teacher if getattr(uda, "evaluate_with", "student") == "teacher" else learner.student
+    validate = None if validation is None else Validate(network, validation, on_step)
+    if validate is not None:
+        hooks.append(validate)
     samples = DomainPairs(labelled, unlabelled)
-    adapted: Any = run_training(
-        model, samples, settings, seed, workdir, on_step, model.metrics, identity, workers, device, hooks
-    )
-    network = adapted.teacher if getattr(uda, "evaluate_with", "student") == "teacher" else adapted.student
+    run_training(model, samples, settings, seed, workdir, on_step, model.metrics, identity, workers, device, hooks)
+    looks = () if validate is None else tuple(validate.history)
     if follow is None or labels is None:
-        return Adapted(network)
-    return Adapted(network, NoisyTraining(network, follow.history, (), labels))
+        return Adapted(network, looks=looks)
+    return Adapted(network, NoisyTraining(network, follow.history, looks, labels), looks)
 
 
 def count_source_classes(

@@ -16,7 +16,7 @@ from orchestrator.cli.options import (
     read_plan,
     read_workspace,
 )
-from orchestrator.costs import Costs, count_trials, estimate_s, read_costs
+from orchestrator.costs import Costs, count_trials, describe_budget, estimate_s, read_costs
 from orchestrator.store import open_store
 from orchestrator.sweep_state import Status, SweepState, survey
 
@@ -116,8 +116,8 @@ def _print_tree(plan: Plan, state: SweepState, costs: Costs) -> None:
         branch = tree.add(Text.assemble((stage, "bold cyan"), f" ({first.kind}){suffix}  ", (count, "dim")))
         for task in list(tasks.values())[:SHOWN_TASKS]:
             mark = ("✓ ", "green") if state.status[task.key] is Status.CACHED else ("· ", "yellow")
-            trials = count_trials(task)
-            note = f"  {trials} trial{'s' if trials > 1 else ''}" if trials is not None else ""
+            budget = describe_budget(task)
+            note = f"  {budget}" if budget is not None else ""
             branch.add(Text.assemble(mark, task.name, note, (f"  {task.key[:12]}", "dim")))
         if len(tasks) > SHOWN_TASKS:
             branch.add(Text(f"... and {len(tasks) - SHOWN_TASKS} more", style="dim"))

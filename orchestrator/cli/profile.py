@@ -40,10 +40,9 @@ def run(options: argparse.Namespace) -> int:
 
     from orchestrator.capacity import list_amounts
     from orchestrator.cli.sweep import draw_miniature
-    from orchestrator.costs import name_cost
     from orchestrator.driver import assign
     from orchestrator.measure import list_missing, measure_memory
-    from orchestrator.profiles import add_profile, pack, read_profiles
+    from orchestrator.profiles import add_profile, name_profile, pack, read_profiles
     from orchestrator.store import open_store
 
     workspace = read_workspace(options)
@@ -68,7 +67,7 @@ def run(options: argparse.Namespace) -> int:
     task = ready[0]
     with console.status(f"measuring {task.name}"):
         profile, seconds = measure_memory(assign(plan, task), store, options.iterations, options.frames)
-    name = name_cost(plan.graph.name, plan.graph.variant, task.stage)
+    name = name_profile(plan.graph, task)
     add_profile(store, name, profile)
     console.print(f"{task.name}: {profile}, measured in {seconds:.1f} s", highlight=False, soft_wrap=True)
     wanted = task.resources.model_copy(update={"pack": True})

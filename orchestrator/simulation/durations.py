@@ -10,8 +10,8 @@ from typing import Literal
 
 from adapt.errors import SegshiftError
 from experiments.graph import Graph
-from experiments.schema import SearchStage
 from experiments.search import TRIALS_FILE
+from experiments.searched_training import find_search
 from experiments.task import Task
 from orchestrator.costs import Costs, count_trials, estimate_s, name_cost
 from orchestrator.store import Store
@@ -94,7 +94,8 @@ def _find(
 
 def _count_waves(task: Task, trials: int) -> int:
     """Return how many trials followed each other in a search that was measured: all, where nothing limits or tells it."""
-    concurrent = task.settings.search.concurrent if isinstance(task.settings, SearchStage) else None
+    search = find_search(task.settings)
+    concurrent = search.concurrent if search is not None else None
     return math.ceil(trials / concurrent) if concurrent else trials
 
 

@@ -6,7 +6,8 @@ from collections.abc import Collection, Mapping
 
 from experiments.graph import Graph
 from experiments.grid import find_grid
-from experiments.schema import BenchmarkStage, SearchStage, TrainStage, UdaStage
+from experiments.schema import BenchmarkStage, TrainStage, UdaStage
+from experiments.searched_training import find_search
 from experiments.task import Task
 from orchestrator.costs import name_cost
 from orchestrator.profiles import MemoryProfile, pack
@@ -55,7 +56,8 @@ def _make(task: Task, key: str, demand: Demand, seconds: float, needs: tuple[str
 
 
 def _list_trials(task: Task, demand: Demand, seconds: tuple[float, ...]) -> list[Work]:
-    lanes = (task.settings.search.concurrent if isinstance(task.settings, SearchStage) else None) or len(seconds)
+    search = find_search(task.settings)
+    lanes = (search.concurrent if search is not None else None) or len(seconds)
     inputs = tuple(task.inputs.values())
     trials: list[Work] = []
     for index, each in enumerate(seconds):

@@ -20,6 +20,7 @@ from adapt.data.layout import Frame
 from adapt.data.settings import DatasetSettings
 from adapt.inference import predict_classes
 from orchestrator.stages.stage import StageContext
+from orchestrator.stages.validation import score_looks
 from orchestrator.store import PICTURES
 
 CURVES_FILE = "curves.json"
@@ -46,10 +47,7 @@ def keep_noisy_training(
     write_atomically(context.folder / CURVES_FILE, json.dumps(content, indent=1))
     _draw(made, frames, dataset, context)
     _keep_labels(made, context)
-    metrics: dict[str, float | None] = {}
-    if made.looks:
-        best_iteration, best = max(made.looks, key=lambda look: look[1])
-        metrics |= {"miou_best": best, "miou_last": made.looks[-1][1], "best_iteration": float(best_iteration)}
+    metrics = score_looks(made.looks)
     if history.points and made.labels.noise is not None:
         metrics |= {name: history.points[-1][name] for name in ("iou_el", "iou_m")}
     if made.labels.store is not None:

@@ -1,85 +1,75 @@
-"""The `search` stage: the settings of a method, chosen by trials on a validation stream."""
+"""The search stage: settings of a test-time method, or of a whole training, chosen by trials."""
 
 from __future__ import annotations
 
-import hashlib
 import json
-import shutil
-import tempfile
-import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any, Literal
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from adapt.atomic import write_atomically
 from adapt.errors import TaskError
-from adapt.settings import Settings
-from adapt.tta.settings import MethodSettings, name_method
-from adapt.tta.summary import summarise
-from experiments.schema import SearchStage, StreamStage
-from experiments.search import METHOD_FILE, TRIALS_FILE, Point, apply_point, describe_point, list_points
+from adapt.tta.settings import name_method
+from experiments.schema import SearchStage, StageSettings
+from experiments.search import METHOD_FILE, TRIALS_FILE
+from experiments.search_space import describe_point
 from experiments.task import Task
-from orchestrator.record import Cell, Network
-from orchestrator.scoring import read_confusion
+from orchestrator.sampling import NoPoint
 from orchestrator.stages.stage import StageContext, StageResult
+from orchestrator.stages.trial import Outcome, Trial, make_trial
+from orchestrator.stages.trial_book import TrialBook, keep_made
 
-OUTCOMES = "trials"  # in the scratch folder: a file for each finished trial, so that none is made twice
+Evaluate = Callable[[Task, StageContext, TrialBook, Callable[[], None]], None]
+"""Makes the trials that a book gives until it gives none, and calls its last argument whenever one has ended."""
 
 
-class Outcome(Settings):
-    """What became of a trial.
+class HoursOverError(Exception):
+    """The search's hours were over while a trial ran."""
 
-    Attributes:
-        point: where in the space it stood.
-        status: `failed` has no score; it would fail again.
-        score: mean mIoU over the cells of the validation stream, in [0, 1].
-        seconds: how long it took.
-        reason: why there is no score.
-        network: what was adapted, where there is a score.
+
+def make_in_turn(task: Task, context: StageContext, book: TrialBook, on_done: Callable[[], None]) -> None:
+    """Make trials one after the other in this process.
+
+    Raises:
+        TaskError: the search has a scheduler, which compares trials that run side by side.
     """
-
-    point: dict[str, Any]
-    status: Literal["done", "failed"]
-    score: float | None
-    seconds: float
-    reason: str | None = None
-    network: Network | None = None
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One point of a search.
-
-    Attributes:
-        point: where in the space it stands.
-        method: the settings of the method there.
-        file: keeps its outcome.
-    """
-
-    point: Point
-    method: MethodSettings
-    file: Path
-
-    def read(self) -> Outcome | None:
-        """Return what became of it; None before that."""
-        return Outcome.model_validate_json(self.file.read_text()) if self.file.is_file() else None
-
-    def keep(self, status: Literal["done", "failed"], seconds: float, **fields: Any) -> None:
-        """Note what became of it; from then on it is not made again."""
-        outcome = Outcome(point=dict(self.point), status=status, seconds=round(seconds, 3), **{"score": None, **fields})
-        write_atomically(self.file, outcome.model_dump_json())
-
-
-Evaluate = Callable[[Task, StageContext, Sequence[Trial], Callable[[], None]], None]
-"""Makes every one of some trials, in any order, and calls its last argument whenever one is finished."""
-
-
-def make_in_turn(task: Task, context: StageContext, trials: Sequence[Trial], on_done: Callable[[], None]) -> None:
-    """Make trials one after the other in this process."""
-    for trial in trials:
-        make_trial(task, context, trial)
+    if book.search.scheduler.name != "none":
+        raise TaskError(
+            f"The search has `scheduler: {book.search.scheduler.name}`, which compares trials while they run: that needs the "
+            "cluster that `segshift sweep` starts. Run the sweep, or write `scheduler: none`."
+        )
+    while not isinstance(trial := book.next(), NoPoint):
+        make_alone(task, context, book, trial)
+        book.close(trial)
         on_done()
+
+
+def make_alone(task: Task, context: StageContext, book: TrialBook, trial: Trial) -> None:
+    """Make one trial in this process, until the hours of the search are over."""
+
+    def on_report(step: int, value: float, scalars: Mapping[str, float]) -> None:
+        book.note(trial, step, value)
+        if book.left_s == 0:
+            raise HoursOverError
+
+    try:
+        make_trial(task, context, trial, on_report)
+    except HoursOverError:
+        prune(book, trial, "the hours of the search were over")
+    note_end(task, book, trial)
+
+
+def note_end(task: Task, book: TrialBook, trial: Trial) -> None:
+    """Add the last point of the curve of a training that ran to its end."""
+    outcome = book.find_outcome(trial)
+    training = getattr(trial.settings, "training", None)
+    if training is not None and outcome is not None and outcome.status == "done" and outcome.score is not None:
+        book.note(trial, training.iterations, outcome.score)
+
+
+def prune(book: TrialBook, trial: Trial, reason: str) -> None:
+    """Note that a trial was stopped before its end."""
+    curve = book.read_curve(trial)
+    trial.keep("pruned", 0.0, reason=reason, **({"score": curve[-1][1]} if curve else {}))
 
 
 def run(task: Task, context: StageContext, evaluate: Evaluate = make_in_turn) -> StageResult:
@@ -91,127 +81,67 @@ def run(task: Task, context: StageContext, evaluate: Evaluate = make_in_turn) ->
         evaluate: makes the trials.
 
     Returns:
-        The result. The chosen settings and the list of all trials are files in the task's folder.
+        The result. The list of all trials is a file in the task's folder; beside it lie the chosen settings of a method, or
+        what the best training made.
 
     Raises:
         TaskError: no trial has a score.
     """
-    trials = list_trials(task, context)
+    book = TrialBook(task, context)
 
     def report() -> None:
-        outcomes = [outcome for trial in trials if (outcome := trial.read()) is not None]
-        scores = [outcome.score for outcome in outcomes if outcome.score is not None]
-        live = {"trials": float(len(trials)), "progress": len(outcomes) / len(trials)}
-        context.on_step(len(outcomes), live | ({"miou": max(scores)} if scores else {}))
+        context.on_step(*book.measure_progress())
 
     report()
-    evaluate(task, context, [trial for trial in trials if trial.read() is None], report)
-    outcomes = [_require_outcome(trial) for trial in trials]
-    scores = [outcome.score for outcome in outcomes if outcome.score is not None]
-    if not scores:
-        shutil.rmtree(context.scratch / OUTCOMES)  # so that the next attempt tries them again
+    evaluate(task, context, book, report)
+    outcomes = [_require_outcome(book, trial) for trial in book.trials]
+    best = book.find_best()
+    listed = [
+        {**outcome.model_dump(mode="json", include=set(_LISTED)), "curve": book.read_curve(trial)}
+        for trial, outcome in zip(book.trials, outcomes, strict=True)
+    ]
+    if best is None or outcomes[best.number].network is None:
+        first = f" The first, {describe_point(book.trials[0].point)}: {outcomes[0].reason}" if book.trials else ""
+        book.forget_failures()  # so that the next attempt tries them again
         raise TaskError(
-            f"None of the {len(trials)} trials of the search has a score. The first, {describe_point(trials[0].point)}: "
-            f"{outcomes[0].reason} Mend that, or change the `space` of the search."
+            f"None of the {len(book.trials)} trials of the search has a score.{first} Mend that, or change the `space` or the "
+            "budget of the search."
         )
-    best = next(index for index, outcome in enumerate(outcomes) if outcome.score == max(scores))
-    chosen, network = trials[best].method, outcomes[best].network
-    if network is None:
-        raise ValueError("a trial with a score has adapted a network")
-    write_atomically(context.folder / METHOD_FILE, chosen.model_dump_json(indent=1))
-    listed = [outcome.model_dump(mode="json", exclude={"network"}) for outcome in outcomes]
     write_atomically(context.folder / TRIALS_FILE, json.dumps(listed, indent=1))
-    return StageResult(
-        network=network,
-        method={"name": name_method(chosen), "settings": chosen.model_dump(mode="json"), "trial": best},
-        metrics={
-            "trials": len(trials),
-            "failed_trials": len(trials) - len(scores),
-            "best_miou": max(scores),
-        },
-    )
+    return _describe(task, context, book, best, outcomes)
 
 
-def list_trials(task: Task, context: StageContext) -> list[Trial]:
-    """List the trials of a search in the order of its points."""
-    settings = _require_settings(task)
-    folder = context.scratch / OUTCOMES
-    folder.mkdir(parents=True, exist_ok=True)
-    trials = []
-    for point in list_points(settings.search):
-        method = apply_point(settings.method, point)
-        name = hashlib.sha256(method.model_dump_json().encode()).hexdigest()[:16]
-        trials.append(Trial(point, method, folder / f"{name}.json"))
-    return trials
+_LISTED = ("point", "status", "score", "seconds", "reason")  # of an outcome, in the list of trials
 
 
-def make_trial(task: Task, context: StageContext, trial: Trial) -> None:
-    """Make a trial and keep its outcome. A run that cannot go on, as one that diverged, is an outcome too."""
-    started = time.perf_counter()
-    try:
-        result = run_trial(task, context, trial.method)
-        score = score_cells(result.cells)
-    except TaskError as error:
-        trial.keep("failed", time.perf_counter() - started, reason=str(error))
-    else:
-        trial.keep("done", time.perf_counter() - started, score=score, network=result.network)
-
-
-def run_trial(task: Task, context: StageContext, method: MethodSettings) -> StageResult:
-    """Run the stream stage itself on the validation stream, with other settings of the method.
-
-    Args:
-        task: the search.
-        context: its context; what the stream leaves is thrown away.
-        method: the settings to try.
-
-    Returns:
-        The stream's result.
-    """
-    from orchestrator.stages import stream  # here: imports mmseg, which a search that waits for its trials can spare
-
-    settings = _require_settings(task)
-    shared = set(StreamStage.model_fields) & set(SearchStage.model_fields) - {"kind", "search", "method"}
-    stage = StreamStage(
-        kind="stream",
-        stream=settings.search.stream,
-        method=method,
-        **{name: getattr(settings, name) for name in shared},
-    )
-    with tempfile.TemporaryDirectory(dir=context.scratch) as folder:
-        place = replace(context, folder=Path(folder), scratch=Path(folder), on_step=_ignore)
-        return stream.run(replace(task, kind="stream", settings=stage), place)
-
-
-def score_cells(cells: Sequence[Cell]) -> float:
-    """Return the mean mIoU of a stream's cells, in [0, 1], as the leaderboard has it.
-
-    Raises:
-        TaskError: a cell holds no labelled pixel.
-    """
-    counts = {
-        (int(cell.axes["round"]), str(cell.axes["domain"])): confusion
-        for cell in cells
-        if (confusion := read_confusion(cell)) is not None
+def _describe(task: Task, context: StageContext, book: TrialBook, best: Trial, outcomes: list[Outcome]) -> StageResult:
+    chosen, outcome = best.settings, outcomes[best.number]
+    if chosen is None or outcome.network is None or outcome.score is None:
+        raise ValueError("a trial with a score has settings and a network")
+    metrics: dict[str, float | None] = {
+        "trials": len(outcomes),
+        "failed_trials": sum(each.status == "failed" for each in outcomes),
     }
-    mean = summarise(counts).mean if len(counts) == len(cells) else None
-    if mean is None:
-        raise TaskError("A domain of the validation stream has no labelled pixel, so there is no score to choose by.")
-    return mean
+    if book.search.scheduler.name != "none" or book.search.hours is not None:
+        metrics["pruned_trials"] = sum(each.status == "pruned" for each in outcomes)
+    settings = chosen.model_dump(mode="json")
+    if isinstance(task.settings, SearchStage):
+        write_atomically(context.folder / METHOD_FILE, chosen.model_dump_json(indent=1))
+        metrics["best_miou"] = outcome.score
+        method: dict[str, Any] = {"name": name_method(chosen), "settings": settings, "trial": best.number}
+        return StageResult(network=outcome.network, method=method, metrics=metrics)
+    keep_made(best, context.folder)
+    named = {name: value for name, value in settings.items() if name not in StageSettings.model_fields}
+    return StageResult(
+        network=outcome.network,
+        classes=outcome.classes,
+        method={"point": dict(best.point), "trial": best.number, "stage": named},
+        metrics={**outcome.metrics, **metrics, "best_score": outcome.score},
+    )
 
 
-def _require_settings(task: Task) -> SearchStage:
-    if not isinstance(task.settings, SearchStage):
-        raise TypeError(f"{task.name} is no search")
-    return task.settings
-
-
-def _require_outcome(trial: Trial) -> Outcome:
-    outcome = trial.read()
+def _require_outcome(book: TrialBook, trial: Trial) -> Outcome:
+    outcome = book.find_outcome(trial)
     if outcome is None:
         raise ValueError(f"the trial {describe_point(trial.point)} was not made")
     return outcome
-
-
-def _ignore(step: int, values: Mapping[str, float]) -> None:
-    pass

@@ -10,12 +10,12 @@ from adapt.data.catalog import describe_dataset
 from adapt.data.layout import list_frames
 from adapt.openmmlab.model import resolve_config
 from adapt.training.runner import train_supervised
-from adapt.training.validation import Validation
 from experiments.schema import TrainStage
 from experiments.task import Task
 from orchestrator.stages.network import keep_network, require_model
 from orchestrator.stages.noisy_labels import keep_noisy_training
 from orchestrator.stages.stage import StageContext, StageResult, count_loader_workers, with_progress
+from orchestrator.stages.validation import open_validation
 
 
 def run(task: Task, context: StageContext) -> StageResult:
@@ -54,7 +54,7 @@ def run(task: Task, context: StageContext) -> StageResult:
             settings.noise,
             settings.loss,
             settings.correction,
-            _open_validation(settings, task, context),
+            open_validation(settings.validation, task, context),
             **common,
         )
         model = made.network
@@ -63,12 +63,3 @@ def run(task: Task, context: StageContext) -> StageResult:
         model = train_supervised(config, frames, dataset, training, seed, context.scratch, on_step, **common)
     network = keep_network(task, context, config, model, classes)
     return StageResult(network=network, classes=classes, metrics=metrics)
-
-
-def _open_validation(settings: TrainStage, task: Task, context: StageContext) -> Validation | None:
-    chosen = settings.validation
-    if chosen is None:
-        return None
-    dataset = task.datasets[chosen.dataset].settings
-    frames = list_frames(dataset, context.roots[chosen.dataset])
-    return Validation(frames[: chosen.limit], dataset, chosen.interval)

@@ -22,6 +22,7 @@ from experiments.task import Task
 from orchestrator.stages.network import keep_network, require_model
 from orchestrator.stages.noisy_labels import keep_noisy_training
 from orchestrator.stages.stage import StageContext, StageResult, count_loader_workers, with_progress
+from orchestrator.stages.validation import open_validation, score_looks
 from orchestrator.store import PICTURES
 
 CLASS_COUNTS = "class_counts"  # of the scratch folder, where no image cache is configured: for a task that goes on
@@ -64,8 +65,11 @@ def run(task: Task, context: StageContext) -> StageResult:
         pictures=context.folder / PICTURES,
         noise=settings.noise,
         correction=settings.correction,
+        validation=open_validation(settings.validation, task, context),
     )
-    metrics = {} if adapted.noisy is None else keep_noisy_training(adapted.noisy, source_frames, source, context)
+    metrics = score_looks(adapted.looks)
+    if adapted.noisy is not None:
+        metrics |= keep_noisy_training(adapted.noisy, source_frames, source, context)
     network = keep_network(task, context, config, adapted.network, classes)
     return StageResult(network=network, classes=classes, metrics=metrics)
 

@@ -203,8 +203,8 @@ def test_a_space_that_the_method_does_not_have_is_refused_with_its_line(refuse: 
 def test_a_search_is_no_stage_of_its_own(refuse: Refuse) -> None:
     text = edit(TUNED, ("    kind: stream\n", "    kind: search #!\n"))
     assert refuse(text) == [
-        "HERE stages.weather.kind: a search belongs to the stream that it is for. Write `search: {stream: ..., space: ...}` "
-        "in the stage of `kind: stream`."
+        "HERE stages.weather.kind: a search belongs to the stage that it is for. Write `search: {stream: ..., space: ...}` "
+        "in a stage of `kind: stream`, or `search: {space: ...}` in one of `kind: train` or `uda`."
     ]
 
 

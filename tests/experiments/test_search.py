@@ -19,20 +19,21 @@ from adapt.tta.settings import (
     TentSettings,
 )
 from experiments.search import (
-    SearchSettings,
+    StreamSearchSettings,
     apply_point,
     check_space,
+    describe_domains,
     describe_search,
-    list_grid,
     list_points,
     parse_method,
 )
+from experiments.search_space import list_grid
 
 STREAM = {"kind": "single", "domains": [{"dataset": "val", "corruption": "fog", "severity": 3}]}
 
 
-def make_search(space: dict[str, Any], **fields: Any) -> SearchSettings:
-    return SearchSettings.model_validate({"stream": STREAM, "space": space, **fields})
+def make_search(space: dict[str, Any], **fields: Any) -> StreamSearchSettings:
+    return StreamSearchSettings.model_validate({"stream": STREAM, "space": space, **fields})
 
 
 def test_a_grid_is_tried_as_a_whole_with_the_last_axis_fastest() -> None:
@@ -43,10 +44,13 @@ def test_a_grid_is_tried_as_a_whole_with_the_last_axis_fastest() -> None:
 
 def test_drawn_points_follow_the_seed_alone_and_stay_within_their_bounds() -> None:
     space = {"lr": {"log_uniform": [1e-6, 1e-2]}, "momentum": {"uniform": [0.2, 0.6]}, "optimizer": ["adam", "sgd"]}
-    points = list_points(make_search(space, trials=400, seed=3))
-    assert points == list_points(make_search(space, trials=400, seed=3))
-    assert points != list_points(make_search(space, trials=400, seed=4))
-    assert points[:7] == list_points(make_search(space, trials=7, seed=3)), "more trials move the first ones"
+    search = make_search(space, trials=400, seed=3, sampler="random")
+    points = list_points(search)
+    assert points == list_points(search)
+    assert points != list_points(make_search(space, trials=400, seed=4, sampler="random"))
+    assert points[:7] == list_points(make_search(space, trials=7, seed=3, sampler="random")), (
+        "more trials move the first ones"
+    )
     assert {point["optimizer"] for point in points} == {"adam", "sgd"}
     logs = [math.log10(point["lr"]) for point in points]
     assert all(-6 <= value <= -2 for value in logs)
@@ -148,18 +152,20 @@ def test_how_many_trials_run_at_once_is_no_part_of_what_is_searched() -> None:
 
 def test_the_choice_in_words() -> None:
     search = make_search({"lr": [1e-5, 1e-4, 0.001]})
-    assert describe_search(search, TentSettings(lr=1e-4), 3) == "lr=1e-4 of {1e-5, 1e-4, 0.001}, 3 trials on val/fog/3"
+    said = describe_search(search, TentSettings(lr=1e-4), 3, describe_domains(search.stream))
+    assert said == "lr=1e-4 of {1e-5, 1e-4, 0.001}, 3 trials on val/fog/3"
     domains = [{"dataset": name} for name in "abcde"]
     search = make_search(
         {"base.lr": {"log_uniform": [1e-6, 1e-3]}, "n": [10, 50]},
         trials=1,
         stream={"kind": "continual", "domains": domains},
     )
-    assert describe_search(search, RdumbSettings(n=50, base=TentSettings(lr=2e-5)), 1) == (
+    chosen = RdumbSettings(n=50, base=TentSettings(lr=2e-5))
+    assert describe_search(search, chosen, 1, describe_domains(search.stream)) == (
         "base.lr=2e-5 of [1e-6, 0.001] (log), n=50 of {10, 50}, 1 trial on a, b, c and 2 more"
     )
     search = make_search({"base": [{"name": "tent"}, {"name": "eta"}]})
-    assert describe_search(search, RdumbSettings(), 2).startswith("base=eta of {tent, eta}, 2 trials")
+    assert describe_search(search, RdumbSettings(), 2, "val").startswith("base=eta of {tent, eta}, 2 trials")
 
 
 def test_the_choice_survives_its_file() -> None:

@@ -11,7 +11,16 @@ import pytest
 from adapt.tta.stream_settings import StreamSettings
 from experiments.graph import Graph
 from experiments.task import Task
-from orchestrator.costs import KEPT, add_costs, count_frames, count_trials, estimate_remaining_s, estimate_s, read_costs
+from orchestrator.costs import (
+    KEPT,
+    add_costs,
+    count_frames,
+    count_trials,
+    describe_budget,
+    estimate_remaining_s,
+    estimate_s,
+    read_costs,
+)
 from orchestrator.store import Store
 from orchestrator.sweep_state import Status, SweepState
 
@@ -113,3 +122,34 @@ def test_a_search_never_measured_leaves_the_rest_of_a_sweep_known(make_searched)
 )
 def test_the_frames_of_a_stream_as_its_settings_have_them(stream: dict[str, Any], frames: int | None) -> None:
     assert count_frames(StreamSettings.model_validate(stream)) == frames
+
+
+@pytest.mark.parametrize(
+    ("search", "expected", "budget", "trials", "seconds"),
+    [
+        ({"space": {"training.optimizer.lr": [0.1, 0.2, 0.3]}}, 40, "3 trials", 3, 120),
+        ({"space": {"training.optimizer.lr": [0.1]}}, None, "1 trial", 1, None),
+        ({"trials": 5}, 40, "5 trials", 5, 200),
+        ({"trials": 5, "hours": 0.05}, 40, "up to 5 trials in 0.05 h", 5, 180),
+        ({"trials": 4, "hours": 0.05}, 40, "up to 4 trials in 0.05 h", 4, 160),
+        ({"hours": 2}, 40, "trials for 2 h", None, 7200),
+    ],
+)
+def test_a_searched_training_costs_its_trials_and_no_more_than_its_hours(
+    make_task,
+    make_graph,
+    search: dict[str, Any],
+    expected: float | None,
+    budget: str,
+    trials: int | None,
+    seconds: float,
+) -> None:
+    given = {"metric": "loss", "mode": "min", "space": {"training.optimizer.lr": {"uniform": [0.1, 0.2]}}} | search
+    task = make_task("tuned", "train", search=given, expected_seconds=expected)
+    assert describe_budget(task) == budget
+    assert count_trials(task) == trials
+    assert estimate_s(task, make_graph(task), {}) == (None if seconds is None else pytest.approx(seconds))
+
+
+def test_what_is_no_search_has_no_budget(make_task) -> None:
+    assert describe_budget(make_task("clean")) is None

@@ -269,3 +269,74 @@ def test_the_background_server_answers_and_ends_with_its_body(database: Store) -
 def test_telemetry_is_off(make_mirror) -> None:
     make_mirror()
     assert os.environ["MLFLOW_DISABLE_TELEMETRY"] == "true"
+
+
+TRIALS = [
+    {
+        "point": {"lr": 0.1},
+        "status": "done",
+        "score": 0.4,
+        "seconds": 3.0,
+        "reason": None,
+        "curve": [[10, 0.2], [20, 0.4]],
+    },
+    {"point": {"lr": 0.2}, "status": "pruned", "score": 0.1, "seconds": 1.0, "reason": "asha", "curve": [[10, 0.1]]},
+    {
+        "point": {"method": {"name": "b"}},
+        "status": "failed",
+        "score": None,
+        "seconds": 0.5,
+        "reason": "nan",
+        "curve": [],
+    },
+]
+
+
+def test_trials_are_runs_under_the_run_of_their_search(make_mirror, list_runs, client, make_task, make_record) -> None:
+    task = make_task("tuned", "train")
+    record, mirror = make_record(task), make_mirror()
+    mirror.log_steps(task.key, "tuned", [(1000, 0, {"trials": 3.0})])
+    mirror.log_steps(f"{task.key}/0001", "lr=0.2", [(1001, 10, {"score": 0.1})])
+    mirror.finish(record, "tuned")
+    for number, trial in enumerate(TRIALS):
+        mirror.finish_trial(record, number, trial)
+    _, runs = list_runs()
+    by_key = {run.data.tags[KEY_TAG]: run for run in runs}
+    assert set(by_key) == {task.key, *(f"{task.key}/000{number}" for number in range(3))}
+    search, *trials = (by_key[key] for key in sorted(by_key))
+    assert {run.data.tags[PARENT_TAG] for run in trials} == {search.info.run_id}
+    assert [run.info.status for run in trials] == ["FINISHED", "KILLED", "FAILED"]
+    assert [run.data.tags["segshift.status"] for run in trials] == ["done", "pruned", "failed"]
+    assert [run.info.run_name for run in trials] == ["lr=0.1", "lr=0.2", "method=b"]
+    assert [run.data.params for run in trials] == [{"lr": "0.1"}, {"lr": "0.2"}, {"method.name": "b"}]
+    assert [run.data.metrics.get("score") for run in trials] == [0.4, 0.1, None]
+    assert trials[2].data.tags["segshift.reason"] == "nan"
+    curve = client.get_metric_history(trials[0].info.run_id, "curve")
+    assert [(point.step, point.value) for point in curve] == [(10, 0.2), (20, 0.4)]
+    assert [point.step for point in client.get_metric_history(trials[1].info.run_id, "live/score")] == [10]
+
+
+def test_sending_trials_again_adds_nothing(make_mirror, list_runs, client, make_task, make_record) -> None:
+    """A mirror that is rebuilt from the records finds the runs that are there."""
+    record = make_record(make_task("tuned", "train"))
+    for _ in range(2):
+        mirror = make_mirror()
+        mirror.finish(record, "tuned")
+        mirror.finish_trial(record, 0, TRIALS[0])
+    _, runs = list_runs()
+    assert len(runs) == 2
+    (trial,) = (run for run in runs if run.data.tags["segshift.kind"] == "trial")
+    assert len(client.get_metric_history(trial.info.run_id, "curve")) == 2
+    assert len(client.get_metric_history(trial.info.run_id, "score")) == 1
+
+
+def test_a_searched_training_is_shown_with_the_settings_that_it_chose(
+    make_mirror, list_runs, make_task, make_record
+) -> None:
+    record = make_record(make_task("tuned", "train"))
+    chosen = record.settings["training"] | {"iterations": 123}
+    method = {"point": {"training.iterations": 123}, "trial": 0, "stage": {"training": chosen}}
+    make_mirror().finish(record.model_copy(update={"method": method}), "tuned")
+    _, (run,) = list_runs()
+    assert run.data.params["training.iterations"] == "123"
+    assert run.data.params["dataset"] == "source"

@@ -21,7 +21,7 @@ from orchestrator import driver
 from orchestrator.cluster_session import ClusterSession, open_cluster
 from orchestrator.execute import Assignment, attempt, execute
 from orchestrator.record import Cell, Network
-from orchestrator.stages import search as stage
+from orchestrator.stages import trial as stage
 from orchestrator.stages.stage import StageContext, StageResult
 from orchestrator.store import Store
 from orchestrator.sweep_state import SweepState, survey
@@ -60,7 +60,7 @@ def run_on_stub_worker(assignment: Assignment, store: Store, tracker: Any) -> tu
     real = search._make
 
     def make(config: Any, **given: Any) -> None:
-        from orchestrator.stages import search as stage
+        from orchestrator.stages import trial as stage
 
         stage.run_trial = run_stub_trial
         real(config, **given)

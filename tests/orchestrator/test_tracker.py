@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from experiments.search import TRIALS_FILE
 from orchestrator import mlflow_mirror, tracker
 from orchestrator.store import Store
 from orchestrator.tracker import MirrorTarget, Tracker
@@ -270,3 +272,30 @@ def test_what_waits_for_mlflow_is_counted_also_while_it_is_being_sent(
     go_on.set()
     made.close("FINISHED")
     assert describe() == (0, None)
+
+
+def test_trials_of_a_search_are_ended_from_the_list_that_it_left(
+    mirror, store: Store, make_task, make_record, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = make_task("tuned")
+    folder = store.folder(task.key)
+    folder.mkdir(parents=True)
+    trials = [{"point": {"lr": 0.1}, "status": "done"}, {"point": {"lr": 0.2}, "status": "pruned"}]
+    (folder / TRIALS_FILE).write_text(json.dumps(trials))
+    store.commit(make_record(task, files=store.list_files(task.key)))
+    ended: list[tuple[str, int, str]] = []
+    monkeypatch.setattr(
+        mirror,
+        "finish_trial",
+        lambda self, record, number, trial: ended.append((record.key, number, trial["status"])),
+        raising=False,
+    )
+    made = Tracker(TARGET, store)
+    made.report(task.key, task.name, 0, {"trials": 2.0})
+    made.report(f"{task.key}/0001", "lr=0.2", 10, {"score": 0.3})
+    assert set(made.poll().latest) == {task.key, f"{task.key}/0001"}
+    made.finish(task.key, task.name)
+    assert made.poll().latest == {}
+    assert made.close("FINISHED") is None
+    assert ended == [(task.key, 0, "done"), (task.key, 1, "pruned")]
+    assert (f"{task.key}/0001", (10, {"score": 0.3})) in mirror.sent

@@ -5,16 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from adapt.data.layout import Frame
+from adapt.data.reading import read_frame
 from adapt.data.settings import DatasetSettings
 from adapt.errors import PrerequisiteError, SpecError
+from adapt.inference import predict_classes
 from adapt.openmmlab.checkpoint import load_checkpoint
 from adapt.openmmlab.model import build_model
 from adapt.training.runner import QuietRunner
 from adapt.training.settings import AugmentSettings, OptimizerSettings, ScheduleSettings, TrainSettings
+from adapt.training.validation import Validation
 from adapt.uda.settings import (
     DacsSettings,
     DaformerSettings,
@@ -26,7 +30,7 @@ from adapt.uda.settings import (
     RareClassSettings,
     UdaSettings,
 )
-from adapt.uda.train import train_uda
+from adapt.uda.train import Adapted, train_uda
 
 Domains = tuple[tuple[Frame, ...], tuple[Frame, ...]]
 RARE = RareClassSettings(temperature=0.1, min_pixels=50, min_crop_pixels=50)
@@ -221,3 +225,54 @@ def test_pseudo_labels_are_scored_only_where_asked(adapt: Any, domains: Domains)
     adapt("quiet", make_settings(1))
     with pytest.raises(PrerequisiteError, match=r"target\d_label"):
         adapt("curious", make_settings(1), uda=make_method(score_pseudo_labels=True))
+
+
+@pytest.mark.parametrize("evaluate_with", ["student", "teacher"])
+def test_validation_looks_at_what_is_handed_on_and_changes_nothing(
+    domains: Domains,
+    source: DatasetSettings,
+    target: DatasetSettings,
+    model_config: dict[str, Any],
+    tmp_path: Path,
+    evaluate_with: str,
+) -> None:
+    """The looks of a run that was interrupted are those of one that was not; the last is of the network it hands on."""
+    uda = make_method(evaluate_with=evaluate_with)
+
+    def run(folder: str, on_step: Any, validation: Validation | None = None) -> Adapted:
+        return train_uda(
+            model_config, domains[0], source, domains[1], target, make_settings(6), uda, 5, tmp_path / folder, on_step,
+            validation=validation,
+        )  # fmt: skip
+
+    def ignore(iteration: int, metrics: dict[str, float]) -> None:
+        pass
+
+    def stop(iteration: int, metrics: dict[str, float]) -> None:
+        if iteration == 5 and "loss" in metrics:
+            raise StoppedError
+
+    validation = Validation(domains[0], source, 2)
+    blind, seeing = run("a", ignore), run("b", ignore, validation)
+    with pytest.raises(StoppedError):
+        run("c", stop, validation)
+    resumed = run("c", ignore, validation)
+
+    assert blind.looks == ()
+    assert [iteration for iteration, _ in seeing.looks] == [2, 4, 6]
+    assert resumed.looks == seeing.looks
+    for other in (seeing.network, resumed.network):
+        assert all(
+            torch.equal(a, b)
+            for a, b in zip(blind.network.state_dict().values(), other.state_dict().values(), strict=True)
+        )
+    counts = np.zeros((11, 11), np.int64)
+    for frame in domains[0]:
+        image, label = read_frame(frame, source)
+        predicted = predict_classes(seeing.network, image)
+        for row, column in zip(label.ravel().tolist(), predicted.ravel().tolist(), strict=True):
+            if row != 255:
+                counts[row, column] += 1
+    present = counts.sum(0) + counts.sum(1) > 0
+    union = counts.sum(0) + counts.sum(1) - counts.diagonal()
+    assert seeing.looks[-1][1] == pytest.approx(float((counts.diagonal()[present] / union[present]).mean()))

@@ -60,3 +60,28 @@ def test_trials_without_a_score_are_told(runs, make_record) -> None:
     assert describe_tuning(graph, tasks[1:], records.get) == (
         "lr=0.1 of {0.1, 0.2}, 2 trials on night, 1 without a score"
     )
+
+
+@pytest.mark.parametrize(
+    ("fields", "judged"),
+    [
+        ({"validation": {"dataset": "look", "interval": 10}}, "labels of look"),
+        ({"search": {"metric": "loss", "mode": "min"}}, "its loss"),
+    ],
+)
+def test_a_row_says_how_the_training_of_its_network_was_tuned(
+    make_task, make_graph, make_record, fields, judged: str
+) -> None:
+    search = {"space": {"training.optimizer.lr": [0.1, 0.2], "loss": [None]}} | fields.get("search", {})
+    trained = make_task("tuned", "train", **fields | {"search": search})
+    scored = make_task("clean", needs=trained)
+    graph = make_graph(trained, scored)
+    assert describe_tuning(graph, [scored], lambda key: None) == "training.optimizer.lr, loss: not chosen yet"
+    record = make_record(
+        trained,
+        method={"point": {"training.optimizer.lr": 0.2, "loss": None}, "trial": 1, "stage": {}},
+        metrics={"trials": 2.0, "pruned_trials": 1.0, "failed_trials": 0.0},
+    )
+    assert describe_tuning(graph, [scored], {trained.key: record}.get) == (
+        f"training.optimizer.lr=0.2 of {{0.1, 0.2}}, loss=None of {{None}}, 2 trials on {judged}, 1 stopped early"
+    )

@@ -18,9 +18,11 @@ from experiments.search import METHOD_FILE, TRIALS_FILE, parse_method
 from experiments.task import Task
 from orchestrator.execute import execute
 from orchestrator.record import Cell, Network
+from orchestrator.sampling import NoPoint
 from orchestrator.stages import stream
-from orchestrator.stages.search import OUTCOMES, list_trials
 from orchestrator.stages.stage import StageContext, StageResult
+from orchestrator.stages.trial import Trial
+from orchestrator.stages.trial_book import OUTCOMES, TrialBook
 from orchestrator.store import Store
 
 TOY = Network(architecture="Toy", parameters=7, checkpoint_sha256=None, trained_by=None, weights=None)
@@ -195,9 +197,12 @@ def test_an_interrupted_search_repeats_no_finished_trial(search, store: Store) -
 
 
 def test_a_trial_is_known_by_all_settings_of_its_method(tmp_path: Path) -> None:
-    context = StageContext(tmp_path, tmp_path, {}, {}, {}, 1, 0, lambda step, values: None)
-    first = list_trials(build_search({"lr": [0.1, 0.2]}), context)
-    again = list_trials(build_search({"lr": [0.2], "margin": [0.3, 0.4]}), context)
-    assert [trial.file.parent for trial in first] == [tmp_path / OUTCOMES] * 2
-    assert again[0].file == first[1].file, "0.3 is the margin that the search starts from"
-    assert len({trial.file for trial in (*first, *again)}) == 3
+    def list_trials(task: Task, folder: Path) -> list[Trial]:
+        context = StageContext(folder, folder, {}, {}, {}, 1, 0, lambda step, values: None)
+        return list(iter(TrialBook(task, context).next, NoPoint.NEVER))
+
+    first = list_trials(build_search({"lr": [0.1, 0.2]}), tmp_path / "a")
+    again = list_trials(build_search({"lr": [0.2], "margin": [0.3, 0.4]}), tmp_path / "b")
+    assert [trial.file.parent for trial in first] == [tmp_path / "a" / OUTCOMES] * 2
+    assert again[0].file.name == first[1].file.name, "0.3 is the margin that the search starts from"
+    assert len({trial.file.name for trial in (*first, *again)}) == 3

@@ -1,0 +1,136 @@
+"""The two faces that a search shows to Ray Tune: where trials come from, and who watches what they report."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.search import Searcher
+
+from adapt.errors import TaskError
+from experiments.task import Task
+from orchestrator.early_stopping import STEP, EarlyStopping
+from orchestrator.sampling import SCORE, NoPoint
+from orchestrator.stages.search import prune
+from orchestrator.stages.trial import Trial
+from orchestrator.stages.trial_book import TrialBook
+
+SCALARS = "scalars/"  # Tune flattens what trials report
+
+OnReport = Callable[[Trial, int, float, Mapping[str, float]], None]
+OnEnd = Callable[[Trial, str | None], None]
+"""Hears that a trial has ended, and how its process died where it did."""
+
+
+class TrialSource(Searcher):
+    """Gives Tune the trials of a book.
+
+    Args:
+        book: gives them.
+        first: the first one, which was asked for already.
+
+    Attributes:
+        trials: Tune's name of a trial -> the trial.
+    """
+
+    def __init__(self, book: TrialBook, first: Trial) -> None:
+        super().__init__(metric=None, mode=None)
+        self.trials: dict[str, Trial] = {}
+        self._book = book
+        self._first: Trial | None = first
+
+    def set_search_properties(self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any) -> bool:
+        """Take none: the book has its own."""
+        return True
+
+    def suggest(self, trial_id: str) -> Any:
+        """Give the next trial, nothing for now, or the end."""
+        trial, self._first = self._first or self._book.next(), None
+        if trial is NoPoint.LATER:
+            return None
+        if isinstance(trial, NoPoint):
+            return Searcher.FINISHED
+        self.trials[trial_id] = trial
+        return {"trial": trial.number, "point": json.dumps(dict(trial.point)), "folder": _locate(trial)}
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """Leave it to `TrialWatch`, which is told why too."""
+
+    def save(self, checkpoint_path: str) -> None:
+        """Keep nothing: the book is on the disk."""
+        Path(checkpoint_path).touch()
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Need nothing."""
+
+
+class TrialWatch(FIFOScheduler):
+    """Tells the book what trials report, stops those that the search's scheduler stops, and notices their end.
+
+    Args:
+        task: the search.
+        book: is told.
+        source: knows which trial is which.
+        on_report: hears of each report.
+        on_end: hears of each end.
+    """
+
+    def __init__(self, task: Task, book: TrialBook, source: TrialSource, on_report: OnReport, on_end: OnEnd) -> None:
+        super().__init__()
+        training = getattr(task.settings, "training", None)
+        self._book = book
+        self._source = source
+        self._on_report = on_report
+        self._on_end = on_end
+        self._rule = EarlyStopping(book.search, book, 1 if training is None else training.iterations)
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        """Say whether a trial goes on."""
+        made = self._source.trials[trial.trial_id]
+        if "error" in result and self._book.error is None:
+            self._book.error = TaskError(result["error"])
+            self._book.error.add_note(result["traceback"])
+        if self._book.error is not None:
+            return str(TrialScheduler.STOP)
+        if SCORE not in result or self._book.find_outcome(made) is not None:
+            return str(TrialScheduler.CONTINUE)
+        step, value = int(result[STEP]), float(result[SCORE])
+        scalars = {name.removeprefix(SCALARS): value for name, value in result.items() if name.startswith(SCALARS)}
+        self._on_report(made, step, value, scalars)
+        if not self._book.note(made, step, value) or self._rule.judge(made.number, step, value):
+            return str(TrialScheduler.CONTINUE)
+        prune(self._book, made, f"{self._book.search.scheduler.name} stopped it at iteration {step}")
+        return str(TrialScheduler.STOP)
+
+    def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
+        """Notice that a trial has ended, or was stopped."""
+        self._end(trial, None)
+
+    def on_trial_remove(self, tune_controller: Any, trial: Any) -> None:
+        """Notice that a trial was stopped before it began."""
+        self._end(trial, None)
+
+    def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
+        """Notice that the process of a trial died; Tune may start it again."""
+        if not trial.should_recover():
+            self._end(trial, describe_death(trial))
+
+    def _end(self, trial: Any, crash: str | None) -> None:
+        made = self._source.trials[trial.trial_id]
+        if self._book.error is None:
+            self._on_end(made, crash)
+            self._rule.end(made.number)
+
+
+def describe_death(trial: Any) -> str:
+    """Say in a few words how the process of a trial of Tune's died."""
+    lines = str(trial.get_error() or "for an unknown reason").strip().splitlines()
+    return lines[-1].partition(". ")[0]
+
+
+def _locate(trial: Trial) -> str:
+    """Return where a trial's folder lies in the scratch folder of its search."""
+    return f"{trial.folder.parent.name}/{trial.folder.name}"

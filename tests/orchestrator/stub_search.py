@@ -1,0 +1,131 @@
+"""A search of trainings that train nothing: each iteration is a line in a file, and the learning rate says the score.
+
+As a script it sweeps one such search on a local Ray of two cores: `python stub_search.py STORE ITERATION_S`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from adapt.errors import TaskError
+from experiments.graph import Graph
+from experiments.schema import UdaStage
+from experiments.task import Task
+from orchestrator.record import Network
+from orchestrator.stages.stage import StageContext, StageResult
+
+TOY = Network(architecture="Toy", parameters=7, checkpoint_sha256=None, trained_by=None, weights=None)
+ITERATIONS, INTERVAL, SAVED = 60, 10, 5  # of a trial; between two reports; between two resume points
+SPACE = {"training.optimizer.lr": {"uniform": [0.1, 0.9]}}
+
+
+def build_search(name: str = "a", **search: Any) -> Task:
+    settings = UdaStage.model_validate(
+        {
+            "kind": "uda",
+            "model": "m",
+            "source": "s",
+            "target": "t",
+            "training": {"iterations": ITERATIONS},
+            "validation": {"dataset": "t", "interval": INTERVAL},
+            "search": {"space": SPACE, "trials": 8, **search},
+        }
+    )
+    return Task(key=name * 32, stage="tuned", kind="uda", point={}, settings=settings, label="tuned")
+
+
+def score(lr: float, iteration: int) -> float:
+    """Rises with the iterations to a height that is greatest at 0.5."""
+    return round((1 - abs(lr - 0.5)) * iteration / ITERATIONS, 6)
+
+
+def train(task: Task, context: StageContext) -> StageResult:
+    """Go on from the resume point, and note every iteration beside the store's tasks."""
+    assert isinstance(task.settings, UdaStage)
+    assert task.settings.search is None
+    lr, seconds = task.settings.training.optimizer.lr, float(os.environ.get("STUB_ITERATION_S", "0"))
+    if lr == 0.2:
+        raise TaskError("the loss is nan.")
+    log = next(parent for parent in context.scratch.parents if parent.name == "tasks").parent / "iterations"
+    log.mkdir(exist_ok=True)
+    resume = context.scratch / "resume"
+    begun = int(resume.read_text()) if resume.is_file() else 0
+    for iteration in range(begun + 1, task.settings.training.iterations + 1):
+        with (log / f"{lr}").open("a") as file:
+            file.write(f"{iteration}\n")
+        time.sleep(seconds)
+        if iteration % INTERVAL == 0:
+            context.on_step(iteration, {"validation_miou": score(lr, iteration)})
+        if iteration % SAVED == 0:
+            draft = context.scratch / "draft"
+            draft.write_text(str(iteration))
+            draft.replace(resume)
+            context.on_step(iteration, {"loss": 1 / iteration, "lr": lr})
+    (context.folder / "checkpoint.pth").write_text(f"trained with {lr}")
+    return StageResult(network=TOY, classes=("road",), metrics={"miou_last": score(lr, ITERATIONS)})
+
+
+def list_iterations(store: Path) -> dict[float, list[int]]:
+    """Return the iterations that were made with each learning rate, in order, over all attempts."""
+    return {
+        float(file.name): [int(line) for line in file.read_text().split()] for file in (store / "iterations").glob("0*")
+    }
+
+
+def run_on_stub_worker(assignment: Any, store: Any, tracker: Any) -> tuple[str, float, str | None]:
+    """Run the real worker function; the stub stands for every training, in the processes that it starts too."""
+    from orchestrator import driver, search
+
+    real = search._make
+
+    def make(config: Any, **given: Any) -> None:
+        from orchestrator.stages import uda
+
+        uda.run = train
+        real(config, **given)
+
+    search._make = make
+    try:
+        return driver.run_on_worker.original(assignment, store, tracker)
+    finally:
+        search._make = real
+
+
+def sweep(place: Path, task: Task, mirror: Any = None) -> Any:
+    """Sweep the graph of one task on the cluster that is open, and return its state."""
+    from orchestrator import driver
+    from orchestrator.store import Store
+    from orchestrator.sweep_state import survey
+
+    original = driver.run_on_worker
+
+    def remote(assignment: Any, store: Any, tracker: Any) -> tuple[str, float, str | None]:
+        driver.run_on_worker = original
+        driver.run_on_worker.original = original
+        return run_on_stub_worker(assignment, store, tracker)
+
+    store = Store(place)
+    store.check_writable()
+    graph = Graph("byhand", "full", "A question", {task.key: task}, (task,), {})
+    facts = SimpleNamespace(find_root=lambda name: None, find_weights=lambda name: None)
+    plan: Any = SimpleNamespace(graph=graph, facts=facts, cache=None)
+    driver.run_on_worker = remote
+    try:
+        return driver.run_sweep(plan, survey(graph, store), store, mirror, lambda state: None)
+    finally:
+        driver.run_on_worker = original
+
+
+if __name__ == "__main__":
+    from orchestrator.cluster_session import open_cluster
+
+    os.environ["STUB_ITERATION_S"] = sys.argv[2]
+    with open_cluster(None, dashboard=False, cpus=2):
+        state = sweep(Path(sys.argv[1]), build_search(scheduler={"name": "asha", "grace": 20}))
+    print(json.dumps({"complete": state.is_complete, "messages": state.messages}))

@@ -1,0 +1,110 @@
+"""A search of trainings on a real Ray: early stopping, what it leaves, and kill -9 in the midst of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from experiments.search import TRIALS_FILE
+from orchestrator.store import Store
+from tests.orchestrator import stub_search
+from tests.orchestrator.stub_search import INTERVAL, ITERATIONS, SAVED, build_search, list_iterations, score
+
+DEADLINE_S = 250
+MARK = "SEGSHIFT_TEST_MARK"
+
+
+def start(store: Path, mark: str, iteration_s: float) -> subprocess.Popen[str]:
+    environment = {**os.environ, MARK: mark, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path.cwd())}
+    return subprocess.Popen(
+        [sys.executable, stub_search.__file__, str(store), str(iteration_s)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True,
+    )  # fmt: skip
+
+
+def kill_all(mark: str) -> None:
+    """Kill every process that was started with the mark: Ray's have sessions of their own."""
+    for entry in Path("/proc").iterdir():
+        try:
+            if entry.name.isdigit() and f"{MARK}={mark}\0".encode() in (entry / "environ").read_bytes():
+                os.kill(int(entry.name), signal.SIGKILL)
+        except (FileNotFoundError, ProcessLookupError, PermissionError):
+            continue
+
+
+def read_trials(store: Store, key: str) -> list[dict[str, Any]]:
+    listed: list[dict[str, Any]] = json.loads((store.folder(key) / TRIALS_FILE).read_text())
+    return listed
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="finds the processes to kill in /proc")
+def test_a_killed_search_repeats_nothing_that_has_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = Path(stub_search.__file__).parents[2]
+    monkeypatch.chdir(root)
+    place, task, mark = tmp_path / "store", build_search(), uuid.uuid4().hex
+    store = Store(place)
+    outcomes = store.scratch(task.key) / "trials"
+    process = start(place, mark, 0.05)
+    deadline = time.monotonic() + DEADLINE_S
+    try:
+        while len(list(outcomes.glob("*.json"))) < 3 or not any(outcomes.glob("*/work/resume")):
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < deadline, "the search makes no trials"
+            time.sleep(0.1)
+    finally:
+        kill_all(mark)
+        process.communicate()
+    ended = {file.name: file.read_bytes() for file in outcomes.glob("*.json")}
+    before = list_iterations(place)
+    saved = {
+        folder.parent.name: int((folder / "resume").read_text())
+        for folder in outcomes.glob("*/work")
+        if (folder / "resume").is_file()
+    }
+    assert not store.is_done(task.key)
+
+    again = start(place, mark, 0.0)
+    out, err = again.communicate(timeout=DEADLINE_S)
+    assert again.returncode == 0, err
+    assert json.loads(out.splitlines()[-1]) == {"complete": True, "messages": {}}
+    trials, record, after = read_trials(store, task.key), store.read(task.key), list_iterations(place)
+
+    assert len(trials) == 8
+    assert len({trial["point"]["training.optimizer.lr"] for trial in trials}) == 8, "a point was suggested again"
+    assert {trial["status"] for trial in trials} <= {"done", "pruned"}
+    assert any(trial["status"] == "pruned" for trial in trials)
+    kept = [json.loads(text) for text in ended.values()]
+    for outcome in kept:
+        lr = outcome["point"]["training.optimizer.lr"]
+        assert after[lr] == before[lr], "a trial that had ended was made again"
+        assert any(trial["point"] == outcome["point"] and trial["status"] == outcome["status"] for trial in trials)
+    resumed = [lr for lr in before if lr not in {outcome["point"]["training.optimizer.lr"] for outcome in kept}]
+    assert resumed
+    assert saved
+    for lr in resumed:
+        made = after[lr]
+        assert len(made) - len(set(made)) <= SAVED, "more was repeated than lies after the resume point"
+    for trial in trials:
+        lr, steps = trial["point"]["training.optimizer.lr"], [step for step, _ in trial["curve"]]
+        assert steps == list(range(INTERVAL, max(after[lr]) + 1, INTERVAL))
+        assert [value for _, value in trial["curve"]] == [score(lr, step) for step in steps]
+        assert trial["score"] == score(lr, steps[-1])
+        assert (max(after[lr]) == ITERATIONS) == (trial["status"] == "done")
+    best = max((trial for trial in trials if trial["status"] == "done"), key=lambda trial: trial["score"])
+    lr = best["point"]["training.optimizer.lr"]
+    assert record.method is not None
+    assert record.method["point"] == best["point"]
+    assert record.method["stage"]["training"]["optimizer"]["lr"] == lr
+    assert (store.folder(task.key) / "checkpoint.pth").read_text() == f"trained with {lr}"
+    assert record.metrics["pruned_trials"] == sum(trial["status"] == "pruned" for trial in trials)
+    assert sorted(record.files) == ["checkpoint.pth", TRIALS_FILE]
