@@ -159,14 +159,14 @@ def sum_finished(store: Store) -> list[FinishedStage]:
     done = store.list_done()
     kept = _read_finished(store)
     missing = done - kept.keys()
+    store.fetch_records(missing)
     for key in missing:
         record = store.read(key)
         kept[key] = (record.experiment, record.profile, record.stage, round(record.seconds, 2))
     if missing:
         kept = {key: kept[key] for key in done}
-        with contextlib.suppress(
-            Exception
-        ):  # a store that may only be read; local and remote ones raise what they will
+        # A store may be one that may only be read, and local and remote ones raise what they will.
+        with contextlib.suppress(Exception):
             store.write_note(FINISHED_FILE, json.dumps(kept, separators=(",", ":")))
     groups: dict[tuple[str, str, str], list[float]] = {}
     for key in sorted(done):
