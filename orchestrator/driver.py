@@ -80,7 +80,7 @@ def run_sweep(
             for task, reference in sweep.wait():
                 sweep.settle(task, reference)
             sweep.submit()
-            sweep.end_overdue(sweep.poll())
+            sweep.look_at_tasks()
         on_change(state)
     state.mirror_problem = sweep.close()
     return state
@@ -137,8 +137,8 @@ class _Sweep:
         self.lacking: dict[str, int] = {}
         self.profiles = read_profiles(store)
         self.machines: tuple[Machine, ...] = ()
-        self.looked_at_machines = float("-inf")
-        self.queue = ReadyQueue(self._rank(), self._count_places)
+        self.looked_at_machines = self.looked_at_tasks = float("-inf")
+        self.queue = ReadyQueue(self._rank(), self.look_at_machines)
         self.remote = ray.remote(run_on_worker)
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         # Beside the driver: it shall not be lost with some other machine.
@@ -154,9 +154,6 @@ class _Sweep:
         waiting = {key: task for key, task in graph.tasks.items() if self.state.status[key] is Status.WAITING}
         seconds = {key: estimate_s(task, graph, costs) or UNKNOWN_S for key, task in waiting.items()}
         return longest_remaining(seconds, {key: list(task.inputs.values()) for key, task in waiting.items()})
-
-    def _count_places(self, task: Task) -> int:
-        return sum(machine.count_places(task.resources) for machine in self.look_at_machines())
 
     def look_at_machines(self) -> tuple[Machine, ...]:
         """Return the machines of the cluster, as they were a moment ago: they come and go."""
@@ -294,6 +291,12 @@ class _Sweep:
                     self.state.status[key] = Status.SKIPPED
                     self.state.messages[key] = f"needs {cause.name}, which has no result"
                     pending.append(self.state.graph.tasks[key])
+
+    def look_at_tasks(self) -> None:
+        """Hear how the running tasks do, and end those that are overdue; not at every turn, where tasks end quickly."""
+        if time.monotonic() - self.looked_at_tasks > WAIT_S:
+            self.end_overdue(self.poll())
+            self.looked_at_tasks = time.monotonic()
 
     def poll(self) -> Poll:
         """Take the latest live scalars and how MLflow keeps up into the state, and return all that the tracker knows."""
