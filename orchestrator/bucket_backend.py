@@ -14,6 +14,7 @@ import hashlib
 import os
 import shutil
 import socket
+import uuid
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -59,7 +60,7 @@ class BucketBackend:
         """Write something small, to see that it can be done, and within seconds."""
         hasty = Bucket(self._uri, is_hasty=True)
         hasty.write(HELLO_FILE, HELLO)
-        hasty.look(HELLO_FILE)
+        _require_conditions(hasty)
         self._root.mkdir(parents=True, exist_ok=True)
         write_atomically(self._root / HELLO_FILE, HELLO + f"Working place and copies of {self._uri}.\n".encode())
 
@@ -316,6 +317,24 @@ class BucketBackend:
     def explain_removal(self, key: str) -> str:
         """Say to a user how to remove a task."""
         return f"Remove it with `segshift store rm {key[:12]} --store {self._uri}`"
+
+
+def _require_conditions(bucket: Bucket) -> None:
+    """Refuse a service that ignores the conditions of writes: on it, two sweeps would overwrite each other's leases."""
+    name = f"probe-{uuid.uuid4().hex}"
+    try:
+        is_safe = bucket.create(name, b"first") and not bucket.create(name, b"second")
+        stamp = bucket.look(name)
+        is_safe = (
+            is_safe and stamp is not None and bucket.replace(stamp, b"third") and not bucket.replace(stamp, b"fourth")
+        )
+    finally:
+        bucket.delete([name])
+    if not is_safe:
+        raise PrerequisiteError(
+            f"the store {bucket.uri}: this service does not honour conditional writes (If-None-Match, If-Match), which keep "
+            "sweeps apart. Take another service, a newer version of its server, or a folder on a shared disk."
+        )
 
 
 class _DamagedError(Exception):

@@ -211,6 +211,21 @@ def test_a_store_travels_to_workers_as_its_uri(
     assert there.root.parent == tmp_path / "elsewhere"
 
 
+@pytest.mark.parametrize("verb", ["create", "replace"])
+def test_a_service_that_ignores_conditions_is_refused(
+    bucket_uri: str, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    def ignore(self: Bucket, where: object, content: bytes) -> bool:
+        self.write(getattr(where, "name", where), content)
+        return True
+
+    Store(bucket_uri).check_writable()
+    monkeypatch.setattr(Bucket, verb, ignore)
+    with pytest.raises(PrerequisiteError, match="does not honour conditional writes"):
+        Store(bucket_uri).check_writable()
+    assert not [name for name in list_names(bucket_uri, "") if "probe" in name]
+
+
 def test_a_bucket_that_cannot_be_used_is_refused_before_the_start(bucket_uri: str) -> None:
     open_store(bucket_uri).check_writable()
     assert Bucket(bucket_uri).look("segshift-store.json") is not None

@@ -164,8 +164,12 @@ def segshift_in(tiny: Path, start_segshift: Callable[..., subprocess.Popen[str]]
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_two_sweeps_at_once_end_with_one_leaderboard(
-    any_store: Store, start_segshift: Callable[..., subprocess.Popen[str]], tiny: Path
+    any_store: Store,
+    start_segshift: Callable[..., subprocess.Popen[str]],
+    tiny: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setenv("RAY_raylet_start_wait_time_s", "300")  # two clusters at once start slowly on a busy machine
     arguments = ("sweep", tiny, "--no-servers", "--no-mlflow", "--store", any_store.place, "--cpus", "2")
     sweeps = [start_segshift(*arguments) for _ in range(2)]
     executed = 0
@@ -176,6 +180,4 @@ def test_two_sweeps_at_once_end_with_one_leaderboard(
         executed += int(counts[0][0]) if counts else 0
     assert executed >= 8, "a task that both waited for counts for both"
     assert len(any_store.list_done()) == 8
-    starts = [any_store.read(key).started_at for key in any_store.list_done()]
-    assert len(starts) == 8
     assert any_store.list_leftovers() == []
