@@ -110,7 +110,7 @@ class StageSettings(Settings):
 
 
 class ValidationSettings(Settings):
-    """A data set that a network is scored on while it trains; nothing is chosen by it.
+    """A data set that a network is scored on while it trains; nothing is chosen by it but by the stage's `search`.
 
     Attributes:
         dataset: its name; labelled, of the same classes.

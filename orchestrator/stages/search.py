@@ -69,7 +69,7 @@ def note_end(task: Task, book: TrialBook, trial: Trial) -> None:
 def prune(book: TrialBook, trial: Trial, reason: str) -> None:
     """Note that a trial was stopped before its end."""
     curve = book.read_curve(trial)
-    trial.keep("pruned", 0.0, reason=reason, **({"score": curve[-1][1]} if curve else {}))
+    trial.keep("pruned", book.measure_s(trial), reason=reason, **({"score": curve[-1][1]} if curve else {}))
 
 
 def run(task: Task, context: StageContext, evaluate: Evaluate = make_in_turn) -> StageResult:

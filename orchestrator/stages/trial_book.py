@@ -76,7 +76,7 @@ class TrialBook:
         self._questions = 0
         self._echoes: dict[int, list[int]] = {}  # running trial -> later questions that had the same answer
         self._exhausted = False
-        self._handed: set[int] = set()
+        self._handed: dict[int, float] = {}  # number of a trial -> when it was given out, in seconds spent
         self._outcomes: dict[int, Outcome] = {}
         self._named: dict[str, int] = {}
         self._steps: dict[int, int] = {}
@@ -89,7 +89,7 @@ class TrialBook:
         """Return a trial to be made: one that was interrupted, or a new one; or why there is none."""
         for trial in self.trials:
             if trial.number not in self._handed and self.find_outcome(trial) is None:
-                self._handed.add(trial.number)
+                self._handed[trial.number] = self.spent_s
                 return trial
         repeats = 0
         while not self._is_over():
@@ -117,7 +117,7 @@ class TrialBook:
             if self.find_outcome(trial) is not None:
                 self.close(trial)
                 continue
-            self._handed.add(trial.number)
+            self._handed[trial.number] = self.spent_s
             self._save()
             return trial
         return NoPoint.NEVER
@@ -177,6 +177,10 @@ class TrialBook:
     def read_curve(self, trial: Trial) -> list[tuple[int, float]]:
         """Return (step, value) of what a trial reported."""
         return [(report.step, report.value) for report in self.reports if report.trial == trial.number]
+
+    def measure_s(self, trial: Trial) -> float:
+        """Return for how long a trial has been given out in this attempt, waiting for its resources included."""
+        return self.spent_s - self._handed.get(trial.number, self.spent_s)
 
     @property
     def spent_s(self) -> float:
