@@ -59,9 +59,8 @@ def open_cluster(address: str | None, dashboard: bool = True, cpus: int | None =
         PrerequisiteError: Ray cannot be started, the address does not answer, or the cluster refuses this process.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault(
-        "RAY_task_oom_retries", "0"
-    )  # Ray's own default is for ever; the driver asks for more memory instead
+    # Ray's own default is to try for ever; the driver asks for more memory instead.
+    os.environ.setdefault("RAY_task_oom_retries", "0")
     import ray
 
     from orchestrator.cluster_address import check_head, resolve
@@ -83,7 +82,9 @@ def open_cluster(address: str | None, dashboard: bool = True, cpus: int | None =
             head = resolve(address)
             check_head(head)
             context = ray.init(address=head, **common)
-    except (ConnectionError, RuntimeError, ValueError, TimeoutError, ray.exceptions.RayError) as error:
+    except PrerequisiteError:
+        raise
+    except Exception as error:  # Ray raises plain ones too, as where its own processes start too slowly
         cause = " ".join(str(error).split())
         if address is None:
             raise PrerequisiteError(

@@ -33,7 +33,9 @@ def add_workspace_options(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="folder or s3://BUCKET/PREFIX of results (default: ./segshift-store)",
     )
-    parser.add_argument("--address", metavar="HOST:PORT", help="a running Ray cluster (default: Ray on this machine)")
+    parser.add_argument(
+        "--address", metavar="HOST:PORT", help="head of a running Ray cluster, or auto (default: Ray here)"
+    )
 
 
 def add_experiment_options(parser: argparse.ArgumentParser, required: bool) -> None:

@@ -138,6 +138,7 @@ def run_waiting(
 ) -> None:
     """Run what is not cached: the miniature first, then the graph on Ray, with the servers that show it."""
     from orchestrator.capacity import check_fits
+    from orchestrator.cluster_address import check_head, resolve
     from orchestrator.cluster_session import TOKEN_HINT, open_cluster
     from orchestrator.costs import add_costs, read_costs
     from orchestrator.driver import run_sweep
@@ -149,6 +150,8 @@ def run_waiting(
     from orchestrator.sweep_note import NoteWriter
 
     cpus = options.cpus or os.cpu_count() or 1
+    if workspace.address is not None:
+        check_head(resolve(workspace.address))
     if mirror is not None:
         ready_tracking(mirror.tracking_uri, store)
     draw_miniature(plan, cpus, console)
