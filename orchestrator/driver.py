@@ -37,6 +37,7 @@ log = logging.getLogger(__name__)
 GRACE_S = (
     30.0  # ours: for tasks to keep what they go on from when the sweep is stopped; cloud notices are 30 s at least
 )
+BEGIN_S = 3.0  # ours: so long what a task says when it begins may be on its way to the tracker
 CLOSE_TIMEOUT_S = 10.0  # for MLflow after Ctrl-C: longer than a flush, shorter than patience
 LIMIT_SLACK_S = 5.0  # ours: a task at its time limit first writes its stacks to its log
 MACHINES_S = 10.0  # between two looks at which machines there are
@@ -351,17 +352,23 @@ class _Sweep:
                     self.ray.get(self.tracker.close.remote("KILLED"), timeout=CLOSE_TIMEOUT_S)
             raise
 
-    def stop(self, on_change: Callable[[SweepState], None], grace_s: float) -> None:
-        """Have running tasks keep what they go on from, and wait for them so long; those that wait are withdrawn at once."""
-        self.state.is_stopping = True
-        self.tracker.stop.remote()
+    def withdraw(self) -> None:
+        """Take back the tasks that have not begun."""
         with contextlib.suppress(self.ray.exceptions.RayError):
             begun = self.ray.get(self.tracker.poll.remote(), timeout=CLOSE_TIMEOUT_S).seconds
             for reference, task in self.running.items():
                 if task.key not in begun:
                     self.ray.cancel(reference, force=True)
-        until = time.monotonic() + grace_s
-        while self.running and time.monotonic() < until:
+
+    def stop(self, on_change: Callable[[SweepState], None], grace_s: float) -> None:
+        """Have running tasks keep what they go on from, and wait for them so long; those that have not begun are withdrawn."""
+        self.state.is_stopping = True
+        self.tracker.stop.remote()
+        asked, are_withdrawn = time.monotonic(), False
+        while self.running and time.monotonic() < asked + grace_s:
+            if not are_withdrawn and time.monotonic() > asked + BEGIN_S:
+                self.withdraw()
+                are_withdrawn = True
             for task, reference in self.wait():
                 with contextlib.suppress(self.ray.exceptions.RayError):
                     outcome: Outcome = self.ray.get(reference)

@@ -23,14 +23,14 @@ class NamedFactory(PlacementGroupFactory):
 
     def to_placement_group(self) -> PlacementGroup:
         """Reserve the resources of a trial."""
-        labels = [self._kwargs["labels"]] if self._kwargs["labels"] else None
-        name = f"{self._kwargs['name']}{uuid.uuid4().hex}"
-        return placement_group(self.bundles, self.strategy, name=name, bundle_label_selector=labels)
+        named = {**self._kwargs, "name": f"{self._kwargs['name']}{uuid.uuid4().hex}"}
+        return placement_group(self.bundles, self.strategy, **named)
 
 
 def request_resources(wanted: ResourceSettings, scratch: Path) -> NamedFactory:
     """Return what each trial of the search with this scratch folder asks Ray for."""
-    return NamedFactory([list_bundle(wanted)], name=name_search(scratch), labels=dict(wanted.labels))
+    labels = [dict(wanted.labels)] if wanted.labels else None
+    return NamedFactory([list_bundle(wanted)], name=name_search(scratch), bundle_label_selector=labels)
 
 
 def free_resources(scratch: Path) -> None:

@@ -192,6 +192,12 @@ PARTS = {
     "plan": bench_plan,
     "tasks": bench_tasks,
     "sweep": bench_sweep,
+    "schedule": partial(
+        bench_script, "schedule"
+    ),  # the driver's makespan beside a list schedule and the simulator's forecast
+    "scale": partial(bench_script, "scale"),  # what 100,000 tasks would take
+    "store": partial(bench_script, "store"),  # commits
+    "search": partial(bench_script, "search"),  # trials through a stage beside bare Tune, with and without MLflow
     "uda": partial(bench_script, "uda"),  # a training step of DAFormer beside its parts
     "tta": partial(bench_script, "tta"),  # a frame of every test-time method beside plain inference
     "noise": partial(bench_script, "noise"),  # ADELE's step beside plain ones, a correction beside bare predictions

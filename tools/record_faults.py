@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -88,12 +89,11 @@ def run(folder: Path, record: Recorder, is_quiet: bool) -> Path:
         f"$ segshift sweep gta2cityscapes ... --address {cluster.address}   ({'quiet' if is_quiet else 'disturbed'}: 3 nodes)"
     )
     process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    os.set_blocking(process.stdout.fileno(), False)  # type: ignore[union-attr]
+    reader = threading.Thread(target=_pass_on, args=(process, record))
+    reader.start()
     killed_node = killed_server = restarted = False
     killed_at = 0.0
-    text = ""
     while process.poll() is None:
-        text = _pass_on(process, record, text)
         trials = len(list(store.root.glob("tasks/*/work/trials/*/work/*.pth")))
         if not is_quiet and not killed_node and trials >= 2:
             record.write("### node 3 is killed (its processes get SIGKILL), with trials running")
@@ -108,7 +108,7 @@ def run(folder: Path, record: Recorder, is_quiet: bool) -> Path:
             record.write("### the MLflow server is back")
             restarted = True
         time.sleep(0.5)
-    _pass_on(process, record, text)
+    reader.join()
     record.write(f"exit code {process.returncode}")
     _describe_runs(server, record)
     server.kill()
@@ -117,14 +117,11 @@ def run(folder: Path, record: Recorder, is_quiet: bool) -> Path:
     return board
 
 
-def _pass_on(process: subprocess.Popen[str], record: Recorder, kept: str) -> str:
-    """Pass whole lines of a process on; return what is left of the last."""
-    kept += (process.stdout.read() or "") if process.stdout is not None else ""
-    *lines, rest = kept.split("\n")
-    for line in lines:
+def _pass_on(process: subprocess.Popen[str], record: Recorder) -> None:
+    """Pass the lines of a process on until it ends."""
+    for line in process.stdout or ():
         if line.strip():
             record.write(line.rstrip())
-    return rest
 
 
 def _describe_runs(server: Server, record: Recorder) -> None:

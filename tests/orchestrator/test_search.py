@@ -21,6 +21,7 @@ from orchestrator import driver
 from orchestrator.cluster_session import ClusterSession, open_cluster
 from orchestrator.execute import Assignment, attempt, execute
 from orchestrator.record import Cell, Network
+from orchestrator.request import ask
 from orchestrator.stages import trial as stage
 from orchestrator.stages.stage import StageContext, StageResult
 from orchestrator.store import Store
@@ -226,7 +227,9 @@ def test_a_trial_asks_for_the_resources_of_its_stage(tmp_path: Path) -> None:
     asked = request_resources(ResourceSettings(cpus=2, gpus=0.5, memory_gb=3), tmp_path)
     assert asked.bundles == [{"CPU": 2.0, "GPU": 0.5, "memory": 3.0 * 2**30}]
     assert request_resources(ResourceSettings(), tmp_path).bundles == [{"CPU": 1.0}]
+    there = request_resources(ResourceSettings(labels={"zone": "eu"}), tmp_path)
+    assert there._kwargs["bundle_label_selector"] == [{"zone": "eu"}]
 
 
 def test_a_search_asks_for_nothing_itself() -> None:
-    assert driver._ask(build_search("a", [0.1])) == {"num_cpus": 0}
+    assert ask(build_search("a", [0.1])) == {"num_cpus": 0}
