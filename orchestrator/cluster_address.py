@@ -93,7 +93,7 @@ def read_token(environment: Mapping[str, str] | None = None, home: Path | None =
 def send_token() -> None:
     """Have Ray send this user's token, where there is one: for a named address Ray leaves that to RAY_AUTH_MODE.
 
-    A cluster that asks for none does not mind it.
+    Only for a cluster that asks for one: a process that sends it also asks for it, and refuses a cluster that has none.
     """
     if read_token() is not None:
         # it warns that tokens are in use
@@ -152,11 +152,41 @@ def check_head(address: str, limit_s: float = LIMIT_S) -> None:
     connect(address, GCS_PORT, limit_s)
     import grpc  # type: ignore[import-untyped]
     import ray
+
+    try:
+        try:
+            version, theirs = _ask(address, limit_s)
+        except grpc.RpcError as error:
+            if error.code() is not grpc.StatusCode.UNAUTHENTICATED:
+                raise
+            send_token()
+            version, theirs = _ask(address, limit_s)
+    except grpc.RpcError as error:
+        if error.code() is grpc.StatusCode.UNAUTHENTICATED:
+            raise PrerequisiteError(_explain_refusal(address)) from error
+        raise PrerequisiteError(
+            f"something answers at {address}, but it is no Ray head ({error.code().name.lower()}). The head's own port is "
+            f"{GCS_PORT} unless it was started with --port; the dashboard's, {JOBS_PORT}, is for `segshift submit`."
+        ) from error
+    ours = ".".join(map(str, sys.version_info[:3]))
+    if version != ray.__version__ or (theirs is not None and theirs != ours):
+        raise PrerequisiteError(
+            f"the cluster at {address} runs Ray {version} on Python {theirs or 'unknown'}, and this is "
+            f"Ray {ray.__version__} on Python {ours}: a driver must have the cluster's. Install the same on both "
+            "(constraints.txt pins Ray), or let the sweep run with what the cluster has: `segshift submit`."
+        )
+
+
+def _ask(address: str, limit_s: float) -> tuple[str, str | None]:
+    """Return the versions of Ray and of Python that a cluster runs; the latter None where it notes none.
+
+    Raises:
+        grpc.RpcError: it does not say.
+    """
     from ray._private.grpc_utils import init_grpc_channel
     from ray.core.generated import gcs_service_pb2 as messages
     from ray.core.generated import gcs_service_pb2_grpc as services
 
-    send_token()
     deadline = time.monotonic() + limit_s
     channel: Any = init_grpc_channel(address, options=[("grpc.enable_http_proxy", 0)])
     try:
@@ -165,23 +195,9 @@ def check_head(address: str, limit_s: float = LIMIT_S) -> None:
             messages.InternalKVGetRequest(namespace=b"cluster", key=b"CLUSTER_METADATA"),
             timeout=max(0.1, deadline - time.monotonic()),
         )
-    except grpc.RpcError as error:
-        if error.code() is grpc.StatusCode.UNAUTHENTICATED:
-            raise PrerequisiteError(_explain_refusal(address)) from error
-        raise PrerequisiteError(
-            f"something answers at {address}, but it is no Ray head ({error.code().name.lower()}). The head's own port is "
-            f"{GCS_PORT} unless it was started with --port; the dashboard's, {JOBS_PORT}, is for `segshift submit`."
-        ) from error
     finally:
         channel.close()
-    theirs = _read_python(note.value)
-    ours = ".".join(map(str, sys.version_info[:3]))
-    if alive.ray_version != ray.__version__ or (theirs is not None and theirs != ours):
-        raise PrerequisiteError(
-            f"the cluster at {address} runs Ray {alive.ray_version} on Python {theirs or 'unknown'}, and this is "
-            f"Ray {ray.__version__} on Python {ours}: a driver must have the cluster's. Install the same on both "
-            "(constraints.txt pins Ray), or let the sweep run with what the cluster has: `segshift submit`."
-        )
+    return alive.ray_version, _read_python(note.value)
 
 
 def _explain_refusal(address: str) -> str:

@@ -303,8 +303,10 @@ class _Sweep:
         """Take the latest live scalars and how MLflow keeps up into the state, and return all that the tracker knows."""
         try:
             poll: Poll = self.ray.get(self.tracker.poll.remote(), timeout=WAIT_S)
-        except (self.ray.exceptions.GetTimeoutError, self.ray.exceptions.RayActorError):
+        except (self.ray.exceptions.GetTimeoutError, self.ray.exceptions.RayActorError) as error:
             self.head.check()
+            if isinstance(error, self.ray.exceptions.RayActorError):
+                self.state.mirror_problem = "the tracker died"
             return Poll(self.state.live, {}, self.state.mlflow_queue, self.state.mirror_problem)
         self.head.hear()
         self.state.live, self.state.mlflow_queue, self.state.mirror_problem = poll.latest, poll.unsent, poll.problem

@@ -173,6 +173,19 @@ def test_a_token_is_asked_for_and_there_is_none(start_head: Callable[..., str]) 
         check_head(start_head("any", None, refuses=True))
 
 
+def test_a_token_is_sent_to_who_asks_for_it_alone(
+    start_head: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that sends one also asks for one: a cluster without tokens could not tell it how its actors are."""
+    sent: list[str] = []
+    monkeypatch.setattr(cluster_address, "send_token", lambda: sent.append("token"))
+    check_head(start_head(ray.__version__, PYTHON))
+    assert sent == []
+    with pytest.raises(PrerequisiteError):
+        check_head(start_head("any", None, refuses=True))
+    assert sent == ["token"]
+
+
 def test_a_refused_token_is_told_as_such(start_head: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAY_AUTH_TOKEN", "wrong")
     with pytest.raises(PrerequisiteError, match=r"refused this user's token.*ray get-auth-token"):
