@@ -21,24 +21,24 @@ from orchestrator import driver, mlflow_server, search
 from orchestrator.cluster_session import open_cluster
 from orchestrator.record import Network
 from orchestrator.stages.stage import StageContext, StageResult
+from orchestrator.stages.trial import OnReport, Trial
 from orchestrator.store import Store
 from orchestrator.sweep_state import survey
 from orchestrator.tracker import MirrorTarget
 
-TRIALS, REPORTS, REPEATS, CPUS = 16, 20, 1, 2
+TRIALS, REPORTS, REPEATS, CPUS = 16, 20, 3, 2
 ITERATION_S = 0.02  # of a trial that reports: 50 iterations a second are more than any network does
 LARGEST_RATIO, LARGEST_SHARE = 1.5, 0.10  # targets: of bare Tune's time; that tracking adds
 TOY = Network(architecture="Toy", parameters=7, checkpoint_sha256=None, trained_by=None, weights=None)
 
 
-def train(task: Task, context: StageContext) -> StageResult:
-    """Report as often as there are iterations, and train nothing."""
-    settings: Any = task.settings
-    for iteration in range(1, settings.training.iterations + 1):
-        if settings.training.iterations > 1:
-            time.sleep(ITERATION_S)
-        context.on_step(iteration, {"loss": 1 / iteration, "lr": settings.training.optimizer.lr})
-    return StageResult(network=TOY)
+def train(task: Task, context: StageContext, trial: Trial, on_report: OnReport) -> tuple[StageResult, float]:
+    """Report as often as there are iterations, and train nothing: not even what trains is imported."""
+    settings: Any = trial.settings
+    for iteration in range(1, settings.training.iterations):
+        time.sleep(ITERATION_S)
+        on_report(iteration, 1 / iteration, {"loss": 1 / iteration, "lr": settings.training.optimizer.lr})
+    return StageResult(network=TOY), settings.training.optimizer.lr
 
 
 def build_search(reports: int, number: int) -> Task:
@@ -65,9 +65,9 @@ def run_on_worker(assignment: Any, store: Any, tracker: Any) -> tuple[str, float
     real = search._make
 
     def make(config: Any, **given: Any) -> None:
-        from orchestrator.stages import uda
+        from orchestrator.stages import trial
 
-        uda.run = train
+        trial.run_training_trial = train
         real(config, **given)
 
     search._make = make

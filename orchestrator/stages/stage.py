@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from adapt.data.cache import ImageCache
 from orchestrator.record import Cell, Clip, Network
+
+if TYPE_CHECKING:
+    import torch  # seconds, which a search that waits for its trials can spare
 
 OnStep = Callable[[int, Mapping[str, float]], None]
 """Reports live scalars of a running task: (step, name -> value)."""
