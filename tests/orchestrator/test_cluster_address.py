@@ -177,6 +177,8 @@ def test_a_token_is_sent_to_who_asks_for_it_alone(
     start_head: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A process that sends one also asks for one: a cluster without tokens could not tell it how its actors are."""
+    import ray
+
     sent: list[str] = []
     monkeypatch.setattr(cluster_address, "send_token", lambda: sent.append("token"))
     check_head(start_head(ray.__version__, PYTHON))
