@@ -63,7 +63,9 @@ def run_on_stub_worker(assignment: Assignment, store: Store, tracker: Any) -> tu
 
     environment.__dict__["_name_gpus"] = list  # asking torch takes seconds in every worker
     if assignment.task.point.get("do") == "fill the disk":
-        with unittest.mock.patch.object(lease, "try_acquire", side_effect=OSError(28, "No space left on device")):
+        with unittest.mock.patch.object(
+            lease.FileLease, "try_acquire", side_effect=OSError(28, "No space left on device")
+        ):
             return run_on_worker(assignment, store, tracker)
     return run_on_worker(assignment, store, tracker)
 
