@@ -103,7 +103,7 @@ def attempt(assignment: Assignment, store: Store, on_step: OnStep, stage: StageF
         raise
     except Exception as error:
         failure = _describe_failure(explain_full_disk(error, store.root))
-        log.warning("task %s failed: %s", assignment.task.name, failure.message, exc_info=error)
+        log.warning("task %s failed: %s\n%s", assignment.task.name, failure.message, failure.traceback)
     if failure is not None:
         gc.collect()  # torch may still hold a half-written file open, which takes room on a full disk though it is removed
     return _note(result, failure, started_at, time.perf_counter() - started)

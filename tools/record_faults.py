@@ -27,6 +27,7 @@ OVERRIDES = [
     "stages.source_only.search={space: {training.optimizer.lr: [0.003, 0.006, 0.012]}}",
     "stages.source_only.validation={dataset: target, interval: 350, limit: 8}",
 ]
+OUTAGE_S = 25.0  # so long MLflow is away
 MEASURED_TIMES = ("second", "fps", "ms", "memory")  # in the names of columns that differ from run to run
 
 
@@ -103,7 +104,7 @@ def run(folder: Path, record: Recorder, is_quiet: bool) -> Path:
             record.write("### the MLflow server is killed")
             server.kill()
             killed_server, killed_at = True, time.monotonic()
-        if killed_server and not restarted and time.monotonic() - killed_at > 90:
+        if killed_server and not restarted and time.monotonic() - killed_at > OUTAGE_S:
             server.start()
             record.write("### the MLflow server is back")
             restarted = True

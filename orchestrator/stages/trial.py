@@ -84,7 +84,10 @@ class Trial:
 
     def read(self) -> Outcome | None:
         """Return what became of it; None before that."""
-        return Outcome.model_validate_json(self.file.read_text()) if self.file.is_file() else None
+        try:
+            return Outcome.model_validate_json(self.file.read_text()) if self.file.is_file() else None
+        except ValueError:  # cut off by a damaged disk: the trial is made again
+            return None
 
     def keep(self, status: Status, seconds: float, **fields: Any) -> None:
         """Note what became of it; from then on it is not made again."""
