@@ -111,6 +111,8 @@ def run(folder: Path, record: Recorder, is_quiet: bool) -> Path:
         time.sleep(0.5)
     reader.join()
     record.write(f"exit code {process.returncode}")
+    if killed_server and not restarted:
+        server.start()
     _describe_runs(server, record)
     server.kill()
     cluster.shutdown()
