@@ -204,10 +204,10 @@ class MlflowMirror:
         metrics += [Metric(name, float(value), at, 0) for name, value in scores.items() if value is not None]
         parameters = [Param(k, v[:PARAMETER_LENGTH]) for k, v in flatten(point).items() if k not in before.params]
         reason = [RunTag("segshift.reason", trial["reason"][:5000])] if trial["reason"] else []
-        for start in range(0, len(metrics), BATCH):
-            self._client.log_batch(run, metrics=metrics[start : start + BATCH])
         tag_list = [RunTag(name, value) for name, value in tags.items()]
-        self._client.log_batch(run, params=parameters, tags=tag_list + reason)
+        self._client.log_batch(run, metrics[:BATCH], parameters, tag_list + reason)  # one call for nearly every trial
+        for start in range(BATCH, len(metrics), BATCH):
+            self._client.log_batch(run, metrics=metrics[start : start + BATCH])
         self._client.set_terminated(run, TRIAL_ENDS[trial["status"]])
 
     def finish_parent(self, status: str) -> None:

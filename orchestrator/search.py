@@ -112,6 +112,9 @@ def make_on_cluster(
     tuner.fit()
     if book.error is not None:
         raise book.error
+    for trial in book.trials:  # Tune says nothing of those that it stops when the hours are over
+        if book.find_outcome(trial) is None:
+            end(trial, None)
 
 
 def _make(config: Mapping[str, Any], task: Task, context: StageContext, reporter: Reporter) -> None:

@@ -112,7 +112,13 @@ def name_trial(settings: Settings | None, point: Point) -> str:
     """Name a trial by all that its result depends on, in 16 hexadecimal digits."""
     if settings is None:
         return hashlib.sha256(json.dumps(dict(point), sort_keys=True).encode()).hexdigest()[:16]
-    practical: Any = {"label": True, "resources": True, "expected_seconds": True, "training": set(PRACTICAL_SETTINGS)}
+    practical: Any = {
+        "label": True,
+        "resources": True,
+        "expected_seconds": True,
+        "time_limit_s": True,
+        "training": set(PRACTICAL_SETTINGS),
+    }
     text = settings.model_dump_json(exclude=practical if isinstance(settings, StageSettings) else None)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 

@@ -108,3 +108,37 @@ def test_a_killed_search_repeats_nothing_that_has_ended(tmp_path: Path, monkeypa
     assert (store.folder(task.key) / "checkpoint.pth").read_text() == f"trained with {lr}"
     assert record.metrics["pruned_trials"] == sum(trial["status"] == "pruned" for trial in trials)
     assert sorted(record.files) == ["checkpoint.pth", TRIALS_FILE]
+
+
+def test_what_tune_stops_without_a_word_was_stopped_by_the_hours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tune tells nobody of trials that it stops because their time is over: they are in the list all the same."""
+    from ray import tune
+
+    from orchestrator import reservation, search
+    from orchestrator.stages.stage import StageContext
+    from orchestrator.stages.trial_book import TrialBook
+
+    task = build_search(hours=1)
+    context = StageContext(tmp_path, tmp_path, {}, {}, {}, 1, 0, lambda step, values: None)
+    book = TrialBook(task, context)
+
+    class Tuner:
+        def __init__(self, *given: Any, tune_config: Any, **named: Any) -> None:
+            self.source = tune_config.search_alg
+            assert tune_config.time_budget_s == pytest.approx(3600, abs=600)
+
+        def fit(self) -> None:
+            for name in "ab":
+                self.source.suggest(name)
+            book.note(book.trials[0], 10, 0.4)
+
+    monkeypatch.setattr(tune, "Tuner", Tuner)
+    monkeypatch.setattr(reservation, "free_resources", lambda scratch: None)
+    ended: list[int] = []
+    search.make_on_cluster(task, context, book, lambda: ended.append(1), lambda *given: None)
+    outcomes = [book.find_outcome(trial) for trial in book.trials]
+    assert [(outcome.status, outcome.score) for outcome in outcomes if outcome] == [("pruned", 0.4), ("pruned", None)]
+    assert {outcome.reason for outcome in outcomes if outcome} == {"the hours of the search were over"}
+    assert len(ended) == 2
