@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from adapt.errors import PrerequisiteError
 from experiments.graph import Graph
 from experiments.schema import ResourceSettings
+from experiments.workspace import LOCAL_VARIABLE, StorePlace
+from orchestrator.request import is_coordinator
 
 _RESERVED = ("CPU", "GPU", "memory", "object_store_memory")
 _SELECTOR = re.compile(r"(?P<no>!?)(?:in\((?P<several>.*)\)|(?P<one>.*))")
@@ -103,6 +107,31 @@ def check_fits(graph: Graph, machines: Sequence[Machine]) -> None:
             f"{'; '.join(problems)}. Its machines: {there}. Lower `resources` (or `training.workers`) of the stage, use another "
             "profile, or a larger cluster (--address); with --elastic a cluster that starts machines when they are asked for "
             "may hold it later."
+        )
+
+
+def check_shared_work(graph: Graph, place: StorePlace, are_several: bool) -> None:
+    """Refuse tasks whose processes could not see each other's files.
+
+    The trials of a search, the shards of a benchmark and the workers of a training meet in a folder: that of the store, or,
+    where the store is a bucket, the working place of each machine.
+
+    Args:
+        graph: what is to run.
+        place: of the store.
+        are_several: whether the cluster has, or may come to have, several machines.
+
+    Raises:
+        PrerequisiteError: naming the stages and what to do.
+    """
+    if isinstance(place, Path) or not are_several or os.environ.get(LOCAL_VARIABLE):
+        return
+    stages = list(dict.fromkeys(task.stage for task in graph.tasks.values() if is_coordinator(task)))
+    if stages:
+        raise PrerequisiteError(
+            f"the processes of {', '.join(stages)} (a search, or a stage with `shards` or `workers`) may run on several machines, "
+            f"and the store {place} is a bucket: they would not see each other's files. Name a folder that all machines see by "
+            f"{LOCAL_VARIABLE}, on every one of them, or use a store on a shared disk."
         )
 
 

@@ -21,6 +21,7 @@ from experiments.task import Task
 from orchestrator.capacity import Machine
 from orchestrator.cluster_session import list_machines
 from orchestrator.costs import estimate_s, read_costs
+from orchestrator.elastic import ask_for_machines
 from orchestrator.execute import CRASH_RETRIES, Assignment, Attempt, describe_crash, record_crash
 from orchestrator.head import HeadLostError, HeadWatch
 from orchestrator.priority import longest_remaining
@@ -53,6 +54,7 @@ def run_sweep(
     mirror: MirrorTarget | None,
     on_change: Callable[[SweepState], None],
     grace_s: float = 0.0,
+    is_elastic: bool = False,
 ) -> SweepState:
     """Run the waiting tasks of a graph on the Ray cluster that this process is connected to.
 
@@ -65,6 +67,7 @@ def run_sweep(
         mirror: the MLflow to mirror to, or None.
         on_change: called after every change and every `WAIT_S`, to draw progress.
         grace_s: on Ctrl-C or SIGTERM tasks may take so long to keep what they go on from; a second one ends them at once.
+        is_elastic: whether the cluster starts machines when they are asked for; it is asked for those that ready tasks want.
 
     Returns:
         The state at the end.
@@ -72,8 +75,8 @@ def run_sweep(
     Raises:
         HeadLostError: the head of the cluster is gone.
     """
-    sweep = _Sweep(plan, state, store, mirror)
-    with sweep.stopping(on_change, grace_s):
+    sweep = _Sweep(plan, state, store, mirror, is_elastic)
+    with sweep.stopping(on_change, grace_s), sweep.letting_go():
         sweep.queue.add(sweep.start())
         sweep.submit()
         while sweep.running:
@@ -122,13 +125,15 @@ def name_in_dashboard(experiment: str, task: Task) -> str:
 class _Sweep:
     """The moving parts of one sweep: which tasks run, and how many inputs each waiting one still lacks."""
 
-    def __init__(self, plan: Plan, state: SweepState, store: Store, mirror: MirrorTarget | None) -> None:
+    def __init__(
+        self, plan: Plan, state: SweepState, store: Store, mirror: MirrorTarget | None, is_elastic: bool
+    ) -> None:
         import ray
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         self.ray = ray
         self.head = HeadWatch(ray.get_runtime_context().gcs_address)
-        self.plan, self.state, self.store = plan, state, store
+        self.plan, self.state, self.store, self.is_elastic = plan, state, store, is_elastic
         self.running: dict[Any, Task] = {}
         self.ended: dict[Any, Attempt] = {}  # references of tasks that this driver ended, and what became of those
         self.crashes: Counter[str] = Counter()
@@ -138,7 +143,7 @@ class _Sweep:
         self.lacking: dict[str, int] = {}
         self.profiles = read_profiles(store)
         self.machines: tuple[Machine, ...] = ()
-        self.looked_at_machines = self.looked_at_tasks = float("-inf")
+        self.looked_at_machines = self.looked_at_tasks = self.wanted_machines = float("-inf")
         self.queue = ReadyQueue(self._rank(), self.look_at_machines)
         self.remote = ray.remote(run_on_worker)
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
@@ -162,6 +167,24 @@ class _Sweep:
             self.head.require()
             self.machines, self.looked_at_machines = list_machines(), time.monotonic()
         return self.machines
+
+    def want_machines(self) -> None:
+        """Have a cluster that starts machines make room for what runs and what is ready."""
+        if self.is_elastic and time.monotonic() - self.wanted_machines > MACHINES_S:
+            ask_for_machines([*self.running.values(), *self.queue.list_waiting()])
+            self.wanted_machines = time.monotonic()
+
+    @contextlib.contextmanager
+    def letting_go(self) -> Iterator[None]:
+        """Ask for no machines any more after the body."""
+        try:
+            yield
+        except HeadLostError:  # there is nobody to ask
+            self.is_elastic = False
+            raise
+        finally:
+            if self.is_elastic:
+                ask_for_machines([])
 
     def start(self) -> list[Task]:
         """Count what each waiting task lacks and return those that lack nothing."""
@@ -297,6 +320,7 @@ class _Sweep:
         """Hear how the running tasks do, and end those that are overdue; not at every turn, where tasks end quickly."""
         if time.monotonic() - self.looked_at_tasks > WAIT_S:
             self.end_overdue(self.poll())
+            self.want_machines()
             self.looked_at_tasks = time.monotonic()
 
     def poll(self) -> Poll:

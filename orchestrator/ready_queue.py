@@ -42,6 +42,11 @@ class ReadyQueue:
         self._of: dict[str, str] = {}  # key -> request, of those that are handed over
         self._count = 0
 
+    def list_waiting(self) -> list[Task]:
+        """Return the tasks that wait, the most urgent first."""
+        apart = [entry[2] for waiting in self._apart.values() for entry in waiting]
+        return sorted([*self._waiting.values(), *apart], key=lambda task: -self._urgency.get(task.key, 0.0))
+
     def __len__(self) -> int:
         return len(self._waiting) + sum(map(len, self._apart.values()))
 

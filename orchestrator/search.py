@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from adapt.errors import TaskError
 from adapt.stopping import Stopped
 from experiments.search_space import describe_point
 from experiments.task import Task
@@ -81,6 +82,12 @@ def make_on_cluster(
     source = TrialSource(book, first)
 
     def end(trial: Trial, crash: str | None) -> None:
+        if book.find_outcome(trial) is None and crash is None and book.search.hours is None:
+            book.error = book.error or TaskError(
+                f"The trial {describe_point(trial.point)} ended and left nothing in {trial.folder}: the machines of the cluster do "
+                "not see one folder there. Put the store on a disk that all of them see."
+            )
+            return
         if book.find_outcome(trial) is None and crash is None:
             prune(book, trial, "the hours of the search were over")
         elif book.find_outcome(trial) is None:

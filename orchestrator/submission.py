@@ -281,6 +281,7 @@ class JobServer:
         """
         output, lost_at = _Output(write), None
         while True:
+            shown = output.count
             try:
                 self._describe(job_id)
                 asyncio.run(self._tail(job_id, output.restart()))
@@ -289,7 +290,8 @@ class JobServer:
                     return end
                 lost_at = None
             except (OSError, _aiohttp_error(), _ConnectionLostError) as error:
-                lost_at = lost_at or time.monotonic()
+                if lost_at is None or output.count > shown:  # the connection was back in between
+                    lost_at = time.monotonic()
                 if time.monotonic() - lost_at > RECONNECT_S:
                     raise PrerequisiteError(
                         f"the connection to {self.address} is lost ({_flatten(error)}). The job goes on: follow it by "
@@ -342,19 +344,19 @@ class _Output:
 
     def __init__(self, write: Callable[[str], None]) -> None:
         self._write = write
-        self._shown = 0  # characters
+        self.count = 0  # of characters that were handed on
         self._skip = 0
 
     def restart(self) -> Callable[[str], None]:
         """Expect the text from its beginning; return what takes it."""
-        self._skip = self._shown
+        self._skip = self.count
         return self._take
 
     def _take(self, text: str) -> None:
         fresh = text[self._skip :]
         self._skip = max(0, self._skip - len(text))
         if fresh:
-            self._shown += len(fresh)
+            self.count += len(fresh)
             self._write(fresh)
 
 

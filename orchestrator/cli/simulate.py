@@ -159,9 +159,12 @@ def _check_stages(given: dict[str, float], plan: Plan) -> None:
 
 
 def _parse_scale(text: str) -> tuple[int, ...]:
-    factors = tuple(int(part) for part in text.split(","))
+    try:
+        factors = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        factors = (0,)
     if min(factors) < 1:
-        raise ValueError(text)
+        raise argparse.ArgumentTypeError(f"'{text}': whole numbers from 1 are wanted, as in 1,2,4")
     return factors
 
 

@@ -137,7 +137,7 @@ def run_waiting(
     console: Console,
 ) -> None:
     """Run what is not cached: the miniature first, then the graph on Ray, with the servers that show it."""
-    from orchestrator.capacity import check_fits
+    from orchestrator.capacity import check_fits, check_shared_work
     from orchestrator.cluster_address import check_head, resolve
     from orchestrator.cluster_session import TOKEN_HINT, open_cluster
     from orchestrator.costs import add_costs, read_costs
@@ -161,6 +161,7 @@ def run_waiting(
         )
         if not options.elastic:
             check_fits(plan.graph, session.machines)
+        check_shared_work(plan.graph, store.place, options.elastic or len(session.machines) > 1)
         mlflow_url = None
         if mirror is not None:
             is_own = workspace.tracking_uri is None and not options.no_servers
@@ -188,7 +189,7 @@ def run_waiting(
                 observer.update(now)
 
         try:
-            run_sweep(plan, state, store, mirror, on_change, options.grace)
+            run_sweep(plan, state, store, mirror, on_change, options.grace, options.elastic)
         finally:
             add_costs(store, state)
             add_profiles(store, state)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from adapt.errors import PrerequisiteError
 from experiments.schema import ResourceSettings
-from orchestrator.capacity import Machine, check_fits, is_chosen, read_machine
+from orchestrator.capacity import Machine, check_fits, check_shared_work, is_chosen, read_machine
 
 SMALL = Machine({"CPU": 2.0, "GPU": 1.0, "GB": 8.0})
 
@@ -82,3 +84,17 @@ def test_workers_may_sit_on_several_machines_and_each_must_fit_one(make_task, ma
     ):
         check_fits(graph, (SMALL,))
     check_fits(make_graph(make_task("thirds", "train", resources={"cpus": 0.1}, training={"workers": 20})), (SMALL,))
+
+
+def test_processes_that_meet_in_a_folder_are_refused_where_machines_have_none_in_common(
+    make_task, make_graph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SEGSHIFT_LOCAL", raising=False)
+    alone, grid = make_task("alone", "train"), make_task("grid", "benchmark", shards=2)
+    check_shared_work(make_graph(alone), "s3://bucket/a", True)
+    check_shared_work(make_graph(grid), tmp_path, True)
+    check_shared_work(make_graph(grid), "s3://bucket/a", False)
+    with pytest.raises(PrerequisiteError, match=r"processes of grid .*s3://bucket/a is a bucket.*SEGSHIFT_LOCAL"):
+        check_shared_work(make_graph(alone, grid), "s3://bucket/a", True)
+    monkeypatch.setenv("SEGSHIFT_LOCAL", str(tmp_path))
+    check_shared_work(make_graph(grid), "s3://bucket/a", True)
