@@ -34,7 +34,14 @@ class Machine:
         """Return how many tasks that ask for this much it holds at once."""
         if not all(is_chosen(self.labels.get(label), selector) for label, selector in wanted.labels.items()):
             return 0
-        return int(min(self.amounts.get(name, 0.0) / amount for name, amount in list_amounts(wanted).items()) + 1e-9)
+        places = [
+            int(self.amounts.get(name, 0.0) / amount + 1e-9)
+            for name, amount in list_amounts(wanted).items()
+            if name != "GPU" or amount >= 1
+        ]
+        if 0 < wanted.gpus < 1:  # a fraction is of one GPU
+            places.append(int(self.amounts.get("GPU", 0.0)) * int(1 / wanted.gpus + 1e-9))
+        return min(places)
 
     def __str__(self) -> str:
         labels = [f"{name}={value}" for name, value in self.labels.items() if not name.startswith("ray.io/node")]

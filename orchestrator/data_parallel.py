@@ -20,6 +20,7 @@ from orchestrator.execute import CRASH_RETRIES, Assignment, Attempt, attempt, de
 from orchestrator.reporter import Reporter
 from orchestrator.request import list_bundle
 from orchestrator.store import Store
+from orchestrator.task_log import find_dump_time, keep_log, left_until
 
 START_TIMEOUT_S = (
     600  # ours: how long started workers may take to import torch; Ray Train's 60 is short for a busy machine
@@ -83,7 +84,12 @@ def _build_trainer(assignment: Assignment, store: Store, reporter: Reporter) -> 
     wanted = task.resources
     return TorchTrainer(
         _work,
-        train_loop_config={"assignment": assignment, "store": store, "reporter": reporter},
+        train_loop_config={
+            "assignment": assignment,
+            "store": store,
+            "reporter": reporter,
+            "dump_at": find_dump_time(task),
+        },
         scaling_config=ScalingConfig(
             num_workers=task.workers,
             use_gpu=wanted.gpus > 0,
@@ -99,12 +105,14 @@ def _work(config: Mapping[str, Any]) -> Attempt | None:
     from adapt.training.distributed import get_rank
 
     assignment, store, reporter = config["assignment"], config["store"], config["reporter"]
-    if get_rank() == 0:
-        with reporter.hearing_stops():
-            made = attempt(assignment, store, reporter)
-    else:
-        with tempfile.TemporaryDirectory() as folder:
-            made = attempt(replace(assignment, folder=Path(folder)), store, _ignore)
+    task = assignment.task
+    with keep_log(store.log_file(task.key), f"{task.name}, worker {get_rank()}", left_until(config["dump_at"])):
+        if get_rank() == 0:
+            with reporter.hearing_stops():
+                made = attempt(assignment, store, reporter)
+        else:
+            with tempfile.TemporaryDirectory() as folder:
+                made = attempt(replace(assignment, folder=Path(folder)), store, _ignore)
     if made.failure is not None:
         if is_consequence(made):
             time.sleep(CONSEQUENCE_S)

@@ -27,7 +27,7 @@ from orchestrator.head import HeadLostError, HeadWatch
 from orchestrator.priority import longest_remaining
 from orchestrator.profiles import name_profile, pack, read_profiles
 from orchestrator.ready_queue import ReadyQueue
-from orchestrator.request import ask, find_limit_s
+from orchestrator.request import ask, find_limit_s, is_coordinator
 from orchestrator.store import Store
 from orchestrator.sweep_state import Status, SweepState
 from orchestrator.tracker import MirrorTarget, Poll, Tracker
@@ -136,6 +136,7 @@ class _Sweep:
         self.plan, self.state, self.store, self.is_elastic = plan, state, store, is_elastic
         self.running: dict[Any, Task] = {}
         self.ended: dict[Any, Attempt] = {}  # references of tasks that this driver ended, and what became of those
+        self.begun: dict[Any, float] = {}  # references of tasks with a time limit, and when they began to work
         self.crashes: Counter[str] = Counter()
         self.stops: Counter[str] = Counter()
         self.given_more: set[str] = set()
@@ -148,7 +149,8 @@ class _Sweep:
         self.remote = ray.remote(run_on_worker)
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         # Beside the driver: it shall not be lost with some other machine.
-        self.tracker = ray.remote(Tracker).options(num_cpus=0, scheduling_strategy=here).remote(mirror, store)
+        options = {"num_cpus": 0, "scheduling_strategy": here, "max_restarts": -1}
+        self.tracker = ray.remote(Tracker).options(**options).remote(mirror, store)
         if mirror is not None:
             cached = [state.graph.tasks[key] for key, status in state.status.items() if status is Status.CACHED]
             for task in list_unmirrored(cached, mirror, store):
@@ -197,8 +199,12 @@ class _Sweep:
         return ready
 
     def _pack(self, task: Task) -> Task:
-        measured = self.profiles.get(name_profile(self.state.graph, task))
-        return replace(task, resources=pack(task.resources, measured))
+        packed = pack(task.resources, self.profiles.get(name_profile(self.state.graph, task)))
+        holding = [machine for machine in self.look_at_machines() if machine.count_places(task.resources)]
+        if holding and packed.memory_gb and not any(machine.count_places(packed) for machine in holding):
+            most_gb = max(machine.amounts["GB"] for machine in holding)  # else no machine would ever take it
+            packed = packed.model_copy(update={"memory_gb": most_gb})
+        return replace(task, resources=packed)
 
     def submit(self) -> None:
         """Hand Ray what is due; it starts when its resources are free."""
@@ -260,7 +266,7 @@ class _Sweep:
         if reference in self.ended:
             return self._fail(task, self.ended.pop(reference))
         cause = str(error).strip().splitlines()[0]
-        if isinstance(error, self.ray.exceptions.OutOfMemoryError):
+        if isinstance(error, self.ray.exceptions.OutOfMemoryError) and not is_coordinator(task):
             more = self._ask_for_more(task)
             if more is not None:
                 log.warning("%s ran out of memory; again with %.3g GB", task.name, more.resources.memory_gb)
@@ -339,8 +345,16 @@ class _Sweep:
     def end_overdue(self, poll: Poll) -> None:
         """End the tasks that have run for longer than their limit. A search's limit is each of its trials'."""
         for reference, task in self.running.items():
-            limit, seconds = find_limit_s(task), poll.seconds.get(task.key, 0.0)
-            if limit is None or seconds < limit + LIMIT_SLACK_S or reference in self.ended:
+            limit = find_limit_s(task)
+            if limit is None or reference in self.ended:
+                continue
+            now = time.monotonic()
+            if task.key in poll.seconds:
+                self.begun[reference] = now - poll.seconds[task.key]
+            seconds = now - self.begun.get(
+                reference, now
+            )  # the tracker may have been started anew, and know nothing of it
+            if seconds < limit + LIMIT_SLACK_S:
                 continue
             message = (
                 f"it ran for longer than its time limit (`time_limit_s: {limit:g}`) and was ended. Where its threads were then "

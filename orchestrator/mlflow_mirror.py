@@ -106,6 +106,20 @@ class MlflowMirror:
             self._runs[key] = self._client.create_run(self._experiment_id, run_name=name, tags=tags).info.run_id
         return self._runs[key]
 
+    @staticmethod
+    def is_refusal(error: Exception) -> bool:
+        """Say whether MLflow answered, and refused: sending the same again would not help."""
+        from mlflow.exceptions import MlflowException
+
+        if not isinstance(error, MlflowException):
+            return False
+        status = error.get_http_status_code()
+        return 400 <= status < 500 and status not in (408, 429)  # too slow, too many: later it may take them
+
+    def forget(self, key: str) -> None:
+        """Make a new run for a task when something of it is sent next."""
+        self._runs.pop(key, None)
+
     def log_steps(self, key: str, name: str, steps: list[tuple[int, int, Mapping[str, float]]]) -> None:
         """Send live scalars of a task.
 

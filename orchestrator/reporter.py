@@ -25,20 +25,22 @@ class Reporter:
         tracker: the tracker's actor.
         key: of the task.
         name: of the task.
+        is_heeded: whether the task's own work stops on request, as trainings do, at a place that it can go on from.
     """
 
     tracker: Any
     key: str
     name: str
+    is_heeded: bool = False
 
     def __call__(self, step: int, values: Mapping[str, float]) -> None:
         """Send live scalars, with the memory that this process holds; nobody waits for them.
 
         Raises:
-            Stopped: this process was asked to stop. (A training has stopped by itself before, at its resume point.)
+            Stopped: this process was asked to stop, and the work does not look for that itself.
         """
         self.tracker.report.remote(self.key, self.name, step, {**values, **read_memory()})
-        if is_stop_requested():
+        if is_stop_requested() and not self.is_heeded:
             raise Stopped(f"stopped at step {step}")
 
     def report_trial(self, number: int, point: Point, step: int, values: Mapping[str, float]) -> None:

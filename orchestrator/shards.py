@@ -12,6 +12,7 @@ from adapt.benchmark.kept import count_kept
 from adapt.benchmark.unit import Unit
 from adapt.errors import TaskError
 from experiments.task import Task
+from orchestrator.backend import LOG_FILE
 from orchestrator.environment import (
     describe_process,
     read_peak_gpu_memory_bytes,
@@ -23,6 +24,7 @@ from orchestrator.record import Network
 from orchestrator.request import list_options
 from orchestrator.stages.stage import OnStep, StageContext
 from orchestrator.store import Store
+from orchestrator.task_log import find_dump_time, keep_log, left_until
 
 if TYPE_CHECKING:
     from orchestrator.stages.benchmark import Benchmark
@@ -134,7 +136,8 @@ class _Round:
         there = replace(context, on_step=_ignore)
         shards = [shard.remote() for _ in range(min(benchmark.settings.shards, len(units)))]
         shared = ray.put(benchmark)
-        self.running = {one.compute.remote(shared, task, there, self.queue): one for one in shards}
+        dump_at = find_dump_time(task)
+        self.running = {one.compute.remote(shared, task, there, self.queue, dump_at): one for one in shards}
 
     def compute(self, on_done: Callable[[], None], reports: list[ShardReport]) -> str | None:
         """Wait for the processes; return why one died, or None."""
@@ -186,7 +189,7 @@ class _Shard:
     """One process with one network."""
 
     def compute(
-        self, benchmark: Benchmark, task: Task, context: StageContext, queue: Any
+        self, benchmark: Benchmark, task: Task, context: StageContext, queue: Any, dump_at: float | None
     ) -> ShardReport | tuple[str, str]:
         """Compute units until the queue is empty.
 
@@ -202,7 +205,8 @@ class _Shard:
 
         reset_peak_memory()
         try:
-            network = compute_claimed(benchmark, task, context, lambda: ray.get(queue.claim.remote()), _nothing)
+            with keep_log(context.folder / LOG_FILE, f"{task.name}, shard", left_until(dump_at)):
+                network = compute_claimed(benchmark, task, context, lambda: ray.get(queue.claim.remote()), _nothing)
         except ray.exceptions.RayError:
             raise
         except Exception as error:

@@ -8,8 +8,12 @@ import faulthandler
 import logging
 import os
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
+
+from experiments.task import Task
+from orchestrator.request import find_limit_s
 
 LOGGED = ("adapt", "corruptions", "experiments", "orchestrator")
 _FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
@@ -41,6 +45,17 @@ def keep_log(file: Path, title: str, dump_after_s: float | None = None) -> Itera
             finally:
                 if dump_after_s is not None:
                     faulthandler.cancel_dump_traceback_later()
+
+
+def find_dump_time(task: Task) -> float | None:
+    """Return when a task that begins now reaches its time limit, in seconds since the epoch, for the processes that it starts."""
+    limit_s = find_limit_s(task)
+    return None if limit_s is None else time.time() + limit_s
+
+
+def left_until(dump_at: float | None) -> float | None:
+    """Return the seconds until then, on this machine; at least one."""
+    return None if dump_at is None else max(1.0, dump_at - time.time())
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -94,6 +94,7 @@ class Tracker:
         self._names: dict[str, str] = {}
         self._mirror: Any = None
         self._problem: str | None = None
+        self._refused: str | None = None  # the last refusal of this sweep
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         if target is not None:
@@ -154,7 +155,6 @@ class Tracker:
         self._stop.set()
         self._thread.join(timeout=60)
         if not (self._steps or self._finished):
-            self._problem = None
             with self._noting_problems():
                 self._connected().finish_parent(status)
         elif self._problem is None:
@@ -172,7 +172,7 @@ class Tracker:
     def _noting_problems(self) -> Any:
         try:
             yield
-            self._problem = None
+            self._problem = self._refused
         except Exception as error:  # whatever a tracking client raises, a sweep goes on
             self._problem = str(error).splitlines()[0][:300] if str(error) else type(error).__name__
             log.warning("MLflow: %s", self._problem)
@@ -192,11 +192,13 @@ class Tracker:
             self._sending = steps
         try:
             for key in list(steps):
-                mirror.log_steps(key, self._names[key], steps[key])
+                with self._passing_refusals(mirror, key):
+                    mirror.log_steps(key, self._names[key], steps[key])
                 with self._lock:
                     del steps[key]
             for key in list(self._latest):
-                mirror.log_pictures(key, self._names[key], self._store.list_pictures(key))
+                with self._passing_refusals(mirror, key):
+                    mirror.log_pictures(key, self._names[key], self._store.list_pictures(key))
         finally:
             with self._lock:  # what could not be sent goes back, before what came in meanwhile
                 self._sending = {}
@@ -204,16 +206,36 @@ class Tracker:
                     self._steps[key] = (unsent + self._steps.get(key, []))[-KEPT_STEPS:]
         while self._finished:
             record, name = self._finished[0]
-            is_done = record.status == "done"
-            pictures = self._store.fetch_pictures(record) if is_done else self._store.list_pictures(record.key)
-            mirror.log_pictures(record.key, name, pictures)
-            mirror.finish(record, name)
-            self._finish_trials(mirror, record)
+            with self._passing_refusals(mirror, record.key):
+                self._finish(mirror, record, name)
             self._finished.popleft()
-            if self._target is not None and record.status == "done":
-                marks = self._target.marks(self._store)
-                marks.mkdir(parents=True, exist_ok=True)
-                (marks / record.key).touch()
+
+    def _finish(self, mirror: Any, record: Record, name: str) -> None:
+        """Send a record and what belongs to it, and note that MLflow has it."""
+        is_done = record.status == "done"
+        pictures = self._store.fetch_pictures(record) if is_done else self._store.list_pictures(record.key)
+        mirror.log_pictures(record.key, name, pictures)
+        mirror.finish(record, name)
+        self._finish_trials(mirror, record)
+        if self._target is not None and is_done:
+            marks = self._target.marks(self._store)
+            marks.mkdir(parents=True, exist_ok=True)
+            (marks / record.key).touch()
+
+    @contextlib.contextmanager
+    def _passing_refusals(self, mirror: Any, key: str) -> Iterator[None]:
+        """Go on where MLflow refuses what is sent of one task, as where its run was deleted: its record goes with the next sweep.
+
+        An outage is no refusal: nothing could be sent then, and all of it waits.
+        """
+        try:
+            yield
+        except Exception as error:
+            if not mirror.is_refusal(error):
+                raise
+            self._refused = f"it refused {self._names.get(key, key)}: {str(error).splitlines()[0][:200]}"
+            mirror.forget(key)
+            log.warning("MLflow: %s", self._refused)
 
     def _finish_trials(self, mirror: Any, record: Record) -> None:
         """End the runs of a search's trials, from the list that it left."""

@@ -41,8 +41,8 @@ def run_on_worker(assignment: Assignment, store: Store, tracker: Any) -> Outcome
         tracker: the tracker's actor.
     """
     task = assignment.task
-
-    reporter = Reporter(tracker, task.key, task.name)
+    is_training = task.kind in ("train", "uda") and find_search(task.settings) is None
+    reporter = Reporter(tracker, task.key, task.name, is_heeded=is_training)
 
     def run(assignment: Assignment, store: Store, _: OnStep) -> Attempt:
         tracker.start.remote(task.key)  # here the task has its lease: its time counts from now on

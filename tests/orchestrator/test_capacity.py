@@ -43,6 +43,7 @@ def test_places_are_counted_by_what_runs_out_first() -> None:
     machine = Machine({"CPU": 8.0, "GPU": 2.0, "GB": 16.0, "rig": 1.0}, {"zone": "eu"})
     assert machine.count_places(ResourceSettings(cpus=1)) == 8
     assert machine.count_places(ResourceSettings(cpus=1, gpus=0.3)) == 6
+    assert machine.count_places(ResourceSettings(cpus=1, gpus=0.6)) == 2, "a task's fraction lies on one GPU"
     assert machine.count_places(ResourceSettings(cpus=1, memory_gb=5)) == 3
     assert machine.count_places(ResourceSettings(custom={"rig": 1})) == 1
     assert machine.count_places(ResourceSettings(custom={"crane": 1})) == 0

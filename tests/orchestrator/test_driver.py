@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from adapt.stopping import is_stop_requested
+from adapt.stopping import Stopped, is_stop_requested
 from experiments.graph import Graph
 from experiments.task import Task
 from orchestrator import driver
@@ -57,7 +57,7 @@ def run_stub(task: Task, context: StageContext) -> StageResult:
         while not is_stop_requested():
             time.sleep(0.02)
         (context.scratch / "kept").touch()
-        context.on_step(7, {})
+        raise Stopped("as a training does")
     if do == "keep and go":
         assert (context.scratch / "kept").exists()
     context.on_step(1, {"loss": 0.5})

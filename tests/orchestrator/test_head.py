@@ -10,6 +10,22 @@ from orchestrator import head
 from orchestrator.head import HeadLostError, HeadWatch
 
 
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(head, "PATIENCE_S", 0.0)
+
+
+def test_a_head_that_is_away_for_a_moment_is_not_lost(listener: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(head, "PATIENCE_S", 60.0)
+    port = listener.getsockname()[1]
+    listener.close()
+    opened: list[socket.socket] = []
+    monkeypatch.setattr(head.time, "sleep", lambda seconds: opened.append(socket.create_server(("127.0.0.1", port))))
+    HeadWatch(f"127.0.0.1:{port}").require()
+    assert len(opened) == 1
+    opened[0].close()
+
+
 @pytest.fixture
 def listener() -> socket.socket:
     return socket.create_server(("127.0.0.1", 0))
@@ -38,7 +54,7 @@ def test_an_answer_ends_a_silence(listener: socket.socket, monkeypatch: pytest.M
     watch = HeadWatch(f"127.0.0.1:{listener.getsockname()[1]}")
     listener.close()
     now = 0.0
-    monkeypatch.setattr("orchestrator.head.time.monotonic", lambda: now)
+    monkeypatch.setattr(head.time, "monotonic", lambda: now)
     watch.hear()
     now = head.SILENT_S - 1
     watch.check()

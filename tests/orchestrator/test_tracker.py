@@ -54,6 +54,13 @@ class FakeMirror:
         self.sent.append((record.key, record.status))
         self.arrived.set()
 
+    @staticmethod
+    def is_refusal(error: Exception) -> bool:
+        return isinstance(error, PermissionError)
+
+    def forget(self, key: str) -> None:
+        self.sent.append((key, "forgotten"))
+
     def finish_parent(self, status: str) -> None:
         self.check()
         self.sent.append(("parent", status))
@@ -272,6 +279,28 @@ def test_what_waits_for_mlflow_is_counted_also_while_it_is_being_sent(
     go_on.set()
     made.close("FINISHED")
     assert describe() == (0, None)
+
+
+def test_what_mlflow_refuses_of_one_task_keeps_nothing_else_back(
+    mirror, store: Store, finished, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad, good = finished("bad"), finished("good")
+    original = mirror.finish
+
+    def finish(self: Any, record: Any, name: str) -> None:
+        if record.key == bad.key:
+            raise PermissionError("its run was deleted")
+        original(self, record, name)
+
+    monkeypatch.setattr(mirror, "finish", finish)
+    made = Tracker(TARGET, store)
+    for task in (bad, good):
+        made.report(task.key, task.name, 1, {"loss": 1.0})
+        made.finish(task.key, task.name)
+    assert made.close("FINISHED") == "it refused bad: its run was deleted"
+    assert (good.key, "done") in mirror.sent
+    assert (bad.key, "forgotten") in mirror.sent
+    assert TARGET.list_mirrored(store) == {good.key}
 
 
 def test_trials_of_a_search_are_ended_from_the_list_that_it_left(

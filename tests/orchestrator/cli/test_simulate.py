@@ -21,7 +21,22 @@ def read(outcome) -> dict[str, Any]:
 
 def test_a_profile_that_cannot_run_here_is_simulated(segshift) -> None:
     """One seed: 2 trainings, 2 evaluations, 6 streams, 2 benchmarks. On one GPU they follow each other: 12 x 100 s."""
-    found = read(segshift(*ARGUMENTS, "--nodes", "1", "--cpus", "8", "--gpus", "1", "--assume", "100", "--json"))
+    found = read(
+        segshift(
+            *ARGUMENTS,
+            "--nodes",
+            "1",
+            "--cpus",
+            "8",
+            "--gpus",
+            "1",
+            "--assume",
+            "daformer=100",
+            "--assume",
+            "100",
+            "--json",
+        )
+    )
     assert (found["tasks"], found["cached"], found["pieces"]) == (12, 0, 12)
     assert any("no folder for gta" in problem for problem in found["problems"])
     assert found["bound_s"] == 1200
