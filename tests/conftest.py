@@ -1,10 +1,14 @@
-"""What one test leaves in its process does not reach another."""
+"""What one test leaves in its process does not reach another, and no test fails because the machine is slow."""
 
 from __future__ import annotations
 
 import sys
 
+import hypothesis
 import pytest
+
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -21,29 +21,16 @@ def read(outcome) -> dict[str, Any]:
 
 def test_a_profile_that_cannot_run_here_is_simulated(segshift) -> None:
     """One seed: 2 trainings, 2 evaluations, 6 streams, 2 benchmarks. On one GPU they follow each other: 12 x 100 s."""
-    found = read(
-        segshift(
-            *ARGUMENTS,
-            "--nodes",
-            "1",
-            "--cpus",
-            "8",
-            "--gpus",
-            "1",
-            "--assume",
-            "daformer=100",
-            "--assume",
-            "100",
-            "--json",
-        )
-    )
+    given = ("--assume", "daformer=100", "--assume", "100")  # its file says what it is expected to take
+    found = read(segshift(*ARGUMENTS, "--nodes", "1", "--cpus", "8", "--gpus", "1", *given, "--json"))
     assert (found["tasks"], found["cached"], found["pieces"]) == (12, 0, 12)
     assert any("no folder for gta" in problem for problem in found["problems"])
     assert found["bound_s"] == 1200
     assert found["limit"] == "GPU"
     assert 1200 <= found["makespan_s"]["median"] < 1230
     assert found["utilisation"]["GPU"]["median"] > 0.97
-    assert found["durations"]["daformer"] == {"seconds": 100, "origin": "assumed"}
+    assert found["durations"]["daformer"] == {"seconds": 100, "origin": "given"}
+    assert found["durations"]["source_only"] == {"seconds": 100, "origin": "assumed"}
     scale = {entry["times"]: entry["makespan_s"] for entry in found["scale"]}
     assert sorted(scale) == [1, 2, 4, 8]
     assert 600 <= scale[2] < 630
