@@ -130,12 +130,11 @@ class Bucket:
         """
         import obstore
 
-        if isinstance(content, Path):
-            with content.open("rb") as file:  # here: a file that is missing is not to be taken for a missing bucket
-                self.write(name, file)
-            return
-        with self._explaining():
-            obstore.put(self._objects, name, content, chunk_size=CHUNK_BYTES, max_concurrency=PARTS)
+        opened: contextlib.AbstractContextManager[bytes | BinaryIO] = (
+            content.open("rb") if isinstance(content, Path) else contextlib.nullcontext(content)
+        )
+        with opened as body, self._explaining():  # a file that is missing is no missing bucket
+            obstore.put(self._objects, name, body, chunk_size=CHUNK_BYTES, max_concurrency=PARTS)
 
     def create(self, name: str, content: bytes) -> bool:
         """Write an object that must not exist yet; False where another wrote it. Of several callers one succeeds."""
