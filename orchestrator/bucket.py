@@ -9,13 +9,16 @@ from __future__ import annotations
 import contextlib
 import datetime
 import os
+import re
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
+from adapt.atomic import replace_atomically
 from adapt.errors import PrerequisiteError
+from adapt.hashing import hash_file
 
 SCHEMES = ("s3", "gs", "az")
 ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT")
@@ -115,12 +118,23 @@ class Bucket:
             except FileNotFoundError:
                 return None
 
-    def write(self, name: str, content: bytes | Path) -> None:
-        """Write an object, in the place of one before it."""
+    def write(self, name: str, content: bytes | Path | BinaryIO) -> None:
+        """Write an object, in the place of one before it.
+
+        Args:
+            name: of the object.
+            content: the bytes, or the file that has them; of an open file, what is behind the place that was read last.
+
+        Raises:
+            OSError: the file cannot be read.
+        """
         import obstore
 
-        with self._explaining():
-            obstore.put(self._objects, name, content, chunk_size=CHUNK_BYTES, max_concurrency=PARTS)
+        opened: contextlib.AbstractContextManager[bytes | BinaryIO] = (
+            content.open("rb") if isinstance(content, Path) else contextlib.nullcontext(content)
+        )
+        with opened as body, self._explaining():  # a file that is missing is no missing bucket
+            obstore.put(self._objects, name, body, chunk_size=CHUNK_BYTES, max_concurrency=PARTS)
 
     def create(self, name: str, content: bytes) -> bool:
         """Write an object that must not exist yet; False where another wrote it. Of several callers one succeeds."""
@@ -161,12 +175,21 @@ class Bucket:
         with self._explaining():
             try:
                 found = obstore.get(self._objects, name)
-            except FileNotFoundError:
+            except FileNotFoundError as error:
+                _require_bucket(error)
                 return False
-            with file.open("wb") as output:
-                for chunk in found.stream():
-                    output.write(chunk)
+        with file.open("wb") as output, self._explaining():
+            for chunk in found.stream():
+                output.write(chunk)
+        return True
+
+    def fetch(self, name: str, file: Path, sha256: str) -> bool:
+        """Put an object's bytes at a place on this machine; False, and nothing there is changed, where they are others."""
+        with contextlib.suppress(_DamagedError), replace_atomically(file) as draft:
+            if not self.download(name, draft) or hash_file(draft) != sha256:
+                raise _DamagedError
             return True
+        return False
 
     def list(self, folder: str) -> Iterator[Stamp]:
         """Go through all objects below a folder, such as `records`."""
@@ -207,7 +230,7 @@ class Bucket:
             )
         if any(sign in text for sign in _NO_CREDENTIALS):
             return f"the store {self.uri}: no credentials were found ({cause}). {_CREDENTIALS[scheme]}"
-        if any(sign in text for sign in ("403", "401", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch")):
+        if _REFUSED.search(text):
             return (
                 f"the store {self.uri} refuses these credentials ({cause}). They must be allowed to read, write, list "
                 f"and delete there. {_CREDENTIALS[scheme]}"
@@ -220,12 +243,18 @@ class Bucket:
 
 # Without credentials the client asks the machine for those of its role, at these paths; Azure wants an account first.
 _NO_CREDENTIALS = ("/latest/api/token", "/latest/meta-data", "computeMetadata", "/metadata/identity", "Account must be")
+# What the client writes before a status, and the names that S3 gives: a number alone may be part of an object's name.
+_REFUSED = re.compile(r"status code: 40[13]\b|AccessDenied|InvalidAccessKeyId|SignatureDoesNotMatch")
 _CREDENTIALS = {
     "s3": "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (AWS_SESSION_TOKEN too where they are temporary), or run where "
     "the machine has a role.",
     "gs": "Set GOOGLE_APPLICATION_CREDENTIALS to a key file, or run `gcloud auth application-default login`.",
     "az": "Set AZURE_STORAGE_ACCOUNT_NAME with AZURE_STORAGE_ACCOUNT_KEY or AZURE_STORAGE_SAS_TOKEN.",
 }
+
+
+class _DamagedError(Exception):
+    """What came from the bucket is not what was recorded; nothing of it is kept."""
 
 
 def _require_bucket(error: FileNotFoundError) -> None:

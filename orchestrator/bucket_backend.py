@@ -18,7 +18,7 @@ import uuid
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from adapt.atomic import replace_atomically, write_atomically
+from adapt.atomic import write_atomically
 from adapt.errors import PrerequisiteError
 from adapt.hashing import hash_file
 from orchestrator.backend import FAILURE_FILE, LEASE_FILE, LOG_FILE, SCHEMA_FILE, SCRATCH, Leftover
@@ -146,11 +146,7 @@ class BucketBackend:
         """Bring a file of a committed task to this machine; False where its bytes cannot be had as they were recorded."""
         path = self._folder(key) / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(_DamagedError), replace_atomically(path) as draft:
-            if not self._bucket.download(_name_file(key, name, kept), draft) or hash_file(draft) != kept.sha256:
-                raise _DamagedError
-            return True
-        return False
+        return self._bucket.fetch(_name_file(key, name, kept), path, kept.sha256)
 
     def check_file(self, key: str, name: str, kept: StoredFile) -> str | None:
         """Say what is wrong with a file of a committed task, or None. The bucket's own bytes are read."""
@@ -277,6 +273,7 @@ class BucketBackend:
     def _list_spare(self, done: set[str], key: str | None = None) -> dict[str, list[Stamp]]:
         """Return the objects that belong to no record, by task; of one task or of all."""
         spare: dict[str, list[Stamp]] = {}
+        self._stray_key = ""  # the record may have been made anew since
         for stamp in self._list_task_objects(key):
             folder, owner = stamp.name.split("/")[0], _key(stamp)
             if owner not in done or folder in (FAILURES, WORK) or (folder == TASKS and self._is_stray(stamp)):
@@ -303,11 +300,11 @@ class BucketBackend:
     def remove(self, key: str) -> None:
         """Remove all that is there of a task but its lease, the record first: a removal that is cut off leaves no result."""
         self._bucket.delete([f"{RECORDS}/{key}.json"])
-        self._known.pop(key, None)
         self.remove_leftovers(key)
 
     def remove_leftovers(self, key: str) -> None:
         """Remove what `list_leftovers` named of a task but its lease, and the copies on this machine of what is not done."""
+        self._known.pop(key, None)  # since it was listed, another process may have committed it, or made it anew
         done = {key} if self.is_done(key) else set()
         self._bucket.delete(stamp.name for stamps in self._list_spare(done, key).values() for stamp in stamps)
         if not done:
@@ -335,10 +332,6 @@ def _require_conditions(bucket: Bucket) -> None:
             f"the store {bucket.uri}: this service does not honour conditional writes (If-None-Match, If-Match), which keep "
             "sweeps apart. Take another service, a newer version of its server, or a folder on a shared disk."
         )
-
-
-class _DamagedError(Exception):
-    """What came from the bucket is not what was recorded; nothing of it is kept."""
 
 
 def _name_file(key: str, name: str, kept: StoredFile) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 from collections.abc import Iterable
@@ -107,8 +108,14 @@ class FolderBackend:
         return contextlib.nullcontext()
 
     def commit(self, record: Record) -> bool:
-        """Write the record as the last file of its task; False where another one is there already."""
+        """Write the record as the last file of its task; False where another one is there already.
+
+        What it names is on the disk before it is: a host that loses power leaves no record of files that are empty.
+        """
         folder = self._folder(record.key)
+        files = [folder / name for name in record.files]
+        for path in [*files, *sorted({parent for file in files for parent in _list_folders(file, folder)})]:
+            _flush(path)
         if not create_atomically(folder / FILE, dump_record(record)):
             return False
         (folder / FAILURE_FILE).unlink(missing_ok=True)
@@ -194,3 +201,20 @@ class FolderBackend:
     def explain_removal(self, key: str) -> str:
         """Say to a user how to remove a task."""
         return f"Remove the folder {self._folder(key)}"
+
+
+def _list_folders(file: Path, top: Path) -> list[Path]:
+    """Return the folders that a file is in, up to one that is given."""
+    return [folder for folder in file.parents if folder.is_relative_to(top)]
+
+
+def _flush(path: Path) -> None:
+    """Wait until the content of a file, or the names in a folder, are on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if not (path.is_dir() and error.errno in (errno.EINVAL, errno.EBADF)):  # some file systems sync no folders
+            raise
+    finally:
+        os.close(handle)

@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 HEARTBEAT_S = 5.0
 STALE_AFTER_S = 60.0  # ours: twelve missed heartbeats; survives a paused NFS server, not a dead machine
 POLL_S = 0.5
+READS, READ_PAUSE_S = 4, 1.0  # ours: a file server that hands over answers with an error for a moment
 START_TICKS = 19  # of /proc/PID/stat behind the name: ticks from boot to the start, which no set clock moves
 
 
@@ -152,14 +153,24 @@ class FileLease:
         self._token = None
 
     def is_lost(self) -> bool:
-        """Say whether it was ours and has passed to another."""
-        return self._token is not None and self._look()[0].get("token") != self._token
+        """Say whether it was ours and has passed to another: a file that cannot be read for a moment says neither.
+
+        Raises:
+            OSError: it cannot be read for longer.
+        """
+        if self._token is None:
+            return False
+        for _ in range(READS - 1):
+            with contextlib.suppress(OSError):
+                return self._read()[0].get("token") != self._token
+            time.sleep(READ_PAUSE_S)
+        return self._read()[0].get("token") != self._token
 
     def is_held(self) -> bool:
         """Say whether a live process holds it."""
         return self._file.exists() and not self._is_dead()
 
-    def _look(self) -> tuple[dict[str, Any], float | None]:
+    def _read(self) -> tuple[dict[str, Any], float | None]:
         """Return who holds it and when it last beat; None where there is no lease.
 
         The time is that of the opened file: NFS asks the server anew when a file is opened, and may else remember for
@@ -170,11 +181,12 @@ class FileLease:
                 return parse_holder(file.read()), os.fstat(file.fileno()).st_mtime
         except FileNotFoundError:
             return {}, None
-        except OSError:
-            return {}, read_clock(self._file.parent)
 
     def _is_dead(self) -> bool:
-        holder, beat = self._look()
+        try:
+            holder, beat = self._read()
+        except OSError:  # nobody knows
+            return False
         if beat is None:
             return True
         if holder.get("host") == name_machine():

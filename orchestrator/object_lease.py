@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 import uuid
 
@@ -30,6 +31,9 @@ class ObjectLease:
         self._token: str | None = None
         self._beats = 0
         self._beat_at = 0.0  # by the monotonic clock
+        self._turn = (
+            threading.Lock()
+        )  # of the heart and who gives it back: a beat between look and removal would void it
 
     @property
     def poll_s(self) -> float:
@@ -54,8 +58,9 @@ class ObjectLease:
 
     def beat(self) -> None:
         """Write it anew, so that the bucket dates it."""
-        if time.monotonic() - self._beat_at >= BEAT_S:
-            self._renew()
+        with self._turn:
+            if time.monotonic() - self._beat_at >= BEAT_S:
+                self._renew()
 
     def _renew(self) -> bool:
         """Write it anew where it is still ours; say whether it was."""
@@ -70,9 +75,10 @@ class ObjectLease:
 
     def release(self) -> None:
         """Remove it, unless it has passed to another. Renewed first, nobody takes it between the look and the removal."""
-        if self._renew():
-            self._bucket.delete([self._name])
-        self._token = None
+        with self._turn:
+            if self._renew():
+                self._bucket.delete([self._name])
+            self._token = None
 
     def is_lost(self) -> bool:
         """Say whether it was ours and has passed to another."""

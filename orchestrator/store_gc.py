@@ -2,7 +2,8 @@
 
 An experiment refers to the tasks of its graph under each of its profiles, and under the overrides of every leaderboard
 that the store has of it; a task that is kept keeps its inputs. Where it cannot be known what a profile refers to, because its
-data is not on this machine say, all that was made for it is kept.
+data is not on this machine say, all that was made for it is kept. A sweep that is not complete refers to all its tasks, whether
+it runs, failed, was stopped or died: it has no leaderboard yet that would name its overrides.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from experiments.workspace import Workspace
 from orchestrator.backend import Leftover
 from orchestrator.record import Record
 from orchestrator.store import Store
+from orchestrator.sweep_note import FOLDER
 
 DAY_S = 86_400.0
 ABANDONED_S = 30 * DAY_S  # ours: who has not gone on with an interrupted task for a month will not
@@ -56,11 +58,13 @@ class Garbage:
         tasks: that nothing refers to.
         leftovers: of tasks that are not done, and beside those that are.
         notes: what was kept because it could not be judged, in sentences.
+        complete: the notes of complete sweeps, as they were: of these the leaderboards tell what is referred to.
     """
 
     tasks: tuple[Spare, ...]
     leftovers: tuple[Leftover, ...]
     notes: tuple[str, ...]
+    complete: frozenset[str] = frozenset()
 
     @property
     def size_bytes(self) -> int:
@@ -90,7 +94,9 @@ def find_garbage(store: Store, workspace: Workspace, experiments: Sequence[str],
     """
     for name in experiments:
         list_profiles(name)
+    complete = frozenset(text for text in _read_sweeps(store) if _is_complete(text))
     claims = _collect_claims(store, workspace, (*list_experiments(), *experiments))
+    claims.keys |= _list_swept(store, complete)
     done = store.list_done()
     store.fetch_records(done)
     tasks = []
@@ -117,14 +123,21 @@ def find_garbage(store: Store, workspace: Workspace, experiments: Sequence[str],
         and (one.key in done or one.key not in claims.keys)
         and not store.is_held(one.key)
     ]
-    return Garbage(tuple(tasks), tuple(leftovers), tuple(notes))
+    return Garbage(tuple(tasks), tuple(leftovers), tuple(notes), complete)
 
 
 def collect(store: Store, garbage: Garbage) -> int:
-    """Remove garbage; return how many of its parts stayed because a process works on them now."""
-    done = [store.remove(task.key) for task in garbage.tasks]
-    done += [store.remove_leftovers(one.key) for one in garbage.leftovers]
-    return done.count(False)
+    """Remove garbage, unless a sweep has come to want it since it was found.
+
+    Returns:
+        How many of its parts stayed, because such a sweep or a process works on them now.
+    """
+    wanted, done = _list_swept(store, garbage.complete), store.list_done()
+    gone = [task.key not in wanted and store.remove(task.key) for task in garbage.tasks]
+    gone += [
+        (one.key in done or one.key not in wanted) and store.remove_leftovers(one.key) for one in garbage.leftovers
+    ]
+    return gone.count(False)
 
 
 @dataclass(frozen=True)
@@ -166,10 +179,6 @@ def _collect_claims(store: Store, workspace: Workspace, experiments: Sequence[st
         variants |= {(str(board["profile"]), tuple(board.get("overrides", ()))) for board in own if "profile" in board}
         for profile, overrides in sorted(variants):
             _claim(claims, name, profile, overrides, workspace)
-    for note in store.list_notes("sweeps"):
-        text = store.read_note(note) or "{}"
-        if _is_running(text):
-            claims.keys |= set(_KEY.findall(text))
     return claims
 
 
@@ -197,9 +206,18 @@ def _read_boards(store: Store) -> list[dict[str, Any]]:
     return boards
 
 
-def _is_running(sweep_note: str) -> bool:
-    """Say whether a driver's note is of a sweep that has not ended: it needs what it has made so far."""
+def _read_sweeps(store: Store) -> list[str]:
+    return [store.read_note(name) or "" for name in store.list_notes(FOLDER)]
+
+
+def _list_swept(store: Store, complete: frozenset[str]) -> set[str]:
+    """Return the keys that sweeps refer to, but for those whose notes are known to be of complete ones."""
+    return {key for text in _read_sweeps(store) if text not in complete for key in _KEY.findall(text)}
+
+
+def _is_complete(sweep_note: str) -> bool:
+    """Say whether a driver's note is of a sweep that has all its results; one that cannot be read is of none."""
     try:
-        return json.loads(sweep_note).get("ended") is None
-    except (ValueError, AttributeError):
+        return bool(json.loads(sweep_note)["ended"] == "complete")
+    except (ValueError, KeyError, TypeError):
         return False

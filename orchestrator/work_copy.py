@@ -1,21 +1,24 @@
 """The copy, in a bucket, of what a running task would go on from: another machine takes it where this one is lost.
 
 Files are sent when they have changed, each under a new name; the list of them is replaced last. So whatever moment the
-machine is lost at, the list names whole files that belong together.
+machine is lost at, the list names whole files. A file that was written to while it was sent stays listed as it was before.
 """
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
 import logging
 import os
 import threading
 import time
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from adapt.atomic import replace_atomically, write_atomically
+from adapt.atomic import write_atomically
 from adapt.errors import SegshiftError
 from orchestrator.bucket import Bucket, run_at_once
 from orchestrator.lease import Lease
@@ -49,7 +52,7 @@ class WorkCopy:
         self._left_out = left_out
         self._log, self._log_name = log
         self._logged_bytes = 0
-        self._sent: dict[str, dict[str, Any]] = {}  # file -> its name in the bucket, size and time of change
+        self._sent: dict[str, dict[str, Any]] = {}  # file -> its name in the bucket, size, time of change and hash
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -68,11 +71,12 @@ class WorkCopy:
             path.unlink()
 
         def bring(name: str) -> None:
-            path = self._folder / name
+            path, one = self._folder / name, listed[name]
             path.parent.mkdir(parents=True, exist_ok=True)
-            with replace_atomically(path) as draft:
-                self._bucket.download(f"{self._place}/{listed[name]['object']}", draft)
-                os.utime(draft, ns=(listed[name]["changed"], listed[name]["changed"]))  # so that it is not sent back
+            if self._bucket.fetch(f"{self._place}/{one['object']}", path, one.get("sha256", "")):
+                os.utime(path, ns=(one["changed"], one["changed"]))  # so that it is not sent back
+            else:
+                log.warning("the task %s goes on without %s: its copy is damaged or gone", self._folder.name, name)
 
         run_at_once(bring, listed)
         self._mark(str(stamp.e_tag))
@@ -112,39 +116,43 @@ class WorkCopy:
             self._logged_bytes = size
 
     def _save(self) -> None:
-        found, changed = {}, []
+        found = {}
         for path in self._list_files():
-            name, status = path.relative_to(self._folder).as_posix(), path.stat()
-            known = self._sent.get(name)
-            now = {"size": status.st_size, "changed": status.st_mtime_ns}
-            if known is not None and {key: known[key] for key in now} == now:
-                found[name] = known
-            else:
-                found[name] = now | {"object": f"{uuid.uuid4().hex}/{name}"}
-                changed.append(name)
-        if found == self._sent:
+            with contextlib.suppress(FileNotFoundError):  # gone since it was listed
+                found[path.relative_to(self._folder).as_posix()] = _read_version(path.stat())
+        changed = [name for name, version in found.items() if not _is_version(self._sent.get(name), version)]
+        if not changed and found.keys() == self._sent.keys():
             return
-
-        def send(name: str) -> None:
-            self._bucket.write(f"{self._place}/{found[name]['object']}", self._folder / name)
-
-        run_at_once(send, changed)
-        whole = {name for name in changed if self._is_same(name, found[name])}  # not written to while it was sent
-        listed = {name: one for name, one in found.items() if name not in changed or name in whole}
+        sent = dict(zip(changed, run_at_once(lambda name: self._send(name, found[name]), changed), strict=True))
+        whole = {name: one for name, one in sent.items() if one is not None}
+        listed = {name: one for name, one in (self._sent | whole).items() if name in found}
         self._bucket.write(f"{self._place}/{LIST}", json.dumps(listed).encode())
         stamp = self._bucket.look(f"{self._place}/{LIST}")
         self._mark(str(stamp.e_tag) if stamp is not None else "")
-        spare = {one["object"] for one in (*self._sent.values(), *found.values())}
-        spare -= {one["object"] for one in listed.values()}
+        spare = {one["object"] for one in self._sent.values()} - {one["object"] for one in listed.values()}
         self._sent = listed
         self._bucket.delete(f"{self._place}/{name}" for name in spare)
 
-    def _is_same(self, name: str, sent: dict[str, Any]) -> bool:
+    def _send(self, name: str, version: dict[str, int]) -> dict[str, Any] | None:
+        """Send a file; return what the list says of it, or None where it changed since it was found.
+
+        One that is replaced while it is sent is sent as it was: an open file keeps its content.
+        """
+        target = f"{uuid.uuid4().hex}/{name}"
         try:
-            status = (self._folder / name).stat()
+            file = (self._folder / name).open("rb")
         except FileNotFoundError:
-            return False
-        return (status.st_size, status.st_mtime_ns) == (sent["size"], sent["changed"])
+            return None
+        with file:
+            if not _is_version(version, _read_version(os.fstat(file.fileno()))):
+                return None
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            file.seek(0)
+            self._bucket.write(f"{self._place}/{target}", file)
+            if _is_version(version, _read_version(os.fstat(file.fileno()))):
+                return version | {"object": target, "sha256": sha256}
+        self._bucket.delete([f"{self._place}/{target}"])
+        return None
 
     def _mark(self, e_tag: str) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -166,3 +174,11 @@ class WorkCopy:
             and path.is_file()
             and not path.is_symlink()
         ]
+
+
+def _read_version(status: os.stat_result) -> dict[str, int]:
+    return {"size": status.st_size, "changed": status.st_mtime_ns}
+
+
+def _is_version(known: Mapping[str, Any] | None, version: Mapping[str, int]) -> bool:
+    return known is not None and all(known[name] == value for name, value in version.items())

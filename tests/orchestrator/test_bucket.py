@@ -145,17 +145,70 @@ def refuse_all(server: socket.socket, answer: bytes) -> None:
             connection.sendall(answer)
 
 
-def test_credentials_that_are_refused_are_said(bucket_uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    body = b"<Error><Code>InvalidAccessKeyId</Code><Message>no such key</Message></Error>"
-    answer = b"HTTP/1.1 403 Forbidden\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s" % (len(body), body)
+@contextlib.contextmanager
+def answering(monkeypatch: pytest.MonkeyPatch, status: str, body: bytes) -> Iterator[None]:
+    """Let a server of ours answer every request like this."""
+    head = f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
         server.listen()
-        threading.Thread(target=refuse_all, args=(server, answer), daemon=True).start()
+        threading.Thread(target=refuse_all, args=(server, head.encode() + body), daemon=True).start()
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.getsockname()[1]}")
-        with pytest.raises(PrerequisiteError, match=r"refuses these credentials .*Set AWS_ACCESS_KEY_ID"):
-            Bucket(bucket_uri, is_hasty=True).read("x")
+        yield
         server.shutdown(socket.SHUT_RDWR)
+
+
+USES = (
+    lambda bucket: bucket.read("tasks/4a"),
+    lambda bucket: bucket.write("tasks/4a", b""),
+    lambda bucket: list(bucket.list("tasks")),
+    lambda bucket: bucket.delete(["tasks/4a"]),
+)
+
+
+@pytest.mark.parametrize("status", ["403 Forbidden", "401 Unauthorized"])
+@pytest.mark.parametrize("body", [b"", b"<Error><Code>InvalidAccessKeyId</Code></Error>"], ids=["bare", "named"])
+def test_credentials_that_are_refused_are_said(
+    bucket_uri: str, monkeypatch: pytest.MonkeyPatch, status: str, body: bytes
+) -> None:
+    for use in USES:
+        with (
+            answering(monkeypatch, status, body),
+            pytest.raises(PrerequisiteError, match=r"refuses these credentials .*Set AWS_ACCESS_KEY_ID"),
+        ):
+            use(Bucket(bucket_uri, is_hasty=True))
+
+
+def test_a_key_with_such_digits_is_no_refusal(bucket_uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keys are hexadecimal numbers: one in a hundred or so has 401 or 403 in it."""
+    with (
+        answering(monkeypatch, "400 Bad Request", b"too many questions"),
+        pytest.raises(PrerequisiteError, match=r"cannot be used .*ab403cd.*Check the network"),
+    ):
+        Bucket(bucket_uri, is_hasty=True).read("tasks/ab403cd401")
+
+
+def test_a_file_of_this_machine_that_is_gone_is_no_missing_bucket(bucket: Bucket, tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"gone\.pth"):
+        bucket.write("x", tmp_path / "gone.pth")
+    assert bucket.look("x") is None
+    bucket.write("x", b"x")
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        bucket.download("x", tmp_path / "nowhere" / "x")
+
+
+def test_a_file_takes_its_place_whole_or_not_at_all(bucket: Bucket, tmp_path: Path) -> None:
+    sha256 = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # of "abc", FIPS 180-2 appendix B.1
+    file = tmp_path / "x"
+    file.write_text("before")
+    assert not bucket.fetch("x", file, sha256)
+    bucket.write("x", b"ab")
+    assert not bucket.fetch("x", file, sha256)
+    assert file.read_text() == "before"
+    bucket.write("x", b"abc")
+    assert bucket.fetch("x", file, sha256)
+    assert file.read_text() == "abc"
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]
 
 
 def test_missing_credentials_are_said_within_seconds(bucket_uri: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -98,6 +98,21 @@ def test_a_record_that_was_made_anew_replaces_the_copy(bucket_uri: str, make_tas
     assert Store(bucket_uri).read(task.key).seconds == 2.5
 
 
+def test_what_was_made_anew_since_it_was_listed_is_no_leftover(bucket_uri: str, make_task, make_record) -> None:
+    """Another process removes the task and makes it again, between the question of gc and the answer, with other files."""
+    task, cleaner, other = make_task("clean"), Store(bucket_uri), Store(bucket_uri)
+    commit(other, make_record, task, {"checkpoint.pth": "abd"})
+    stray = f"tasks/{task.key}/{'0' * 12}/checkpoint.pth"
+    Bucket(bucket_uri).write(stray, b"of a process that lost its lease")
+    assert [one.key for one in cleaner.list_leftovers()] == [task.key]
+    assert other.remove(task.key)
+    record = commit(other, make_record, task, {"checkpoint.pth": "abc"})
+    Bucket(bucket_uri).write(stray, b"of a process that lost its lease")
+    assert cleaner.remove_leftovers(task.key)
+    assert list_names(bucket_uri, "tasks") == [f"tasks/{task.key}/{ABC[:12]}/checkpoint.pth"]
+    assert Store(bucket_uri).read(task.key) == record
+
+
 def test_a_damaged_copy_is_fetched_anew(bucket_uri: str, make_task, make_record) -> None:
     store, task = Store(bucket_uri), make_task("clean")
     record = commit(store, make_record, task, {"checkpoint.pth": "abc"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -10,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -230,6 +232,34 @@ def test_heartbeats_that_were_lost_for_a_moment_cost_nothing(tmp_path: Path, mon
     held.beat()
     assert file.stat().st_mtime > past + 30
     assert not held.is_lost()
+
+
+@pytest.mark.parametrize("code", [errno.ESTALE, errno.EIO])
+def test_a_lease_that_cannot_be_read_for_a_moment_is_not_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    monkeypatch.setattr(lease, "READ_PAUSE_S", 0.0)
+    file = tmp_path / "lease.json"
+    held, read, failures = FileLease(file), Path.open, [code] * (lease.READS - 1)
+    assert held.try_acquire()
+
+    def fail(path: Path, *arguments: Any, **options: Any) -> Any:
+        if path == file and failures:
+            raise OSError(failures.pop(), "the file server is away", str(path))
+        return read(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, "open", fail)
+    assert not held.is_lost()
+    assert failures == []
+    failures.extend([code] * lease.READS)
+    with pytest.raises(OSError, match="the file server is away"):
+        held.is_lost()
+    write_holder(file, token="the thief's")
+    failures.append(code)
+    assert held.is_lost()
+    file.unlink()
+    failures.append(code)
+    assert held.is_lost()
 
 
 def test_a_heart_goes_on_after_an_error(tmp_path: Path) -> None:

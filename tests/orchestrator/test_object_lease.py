@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -116,6 +117,27 @@ def test_a_holder_that_was_suspended_knows_that_it_lost_and_leaves_the_new_one_a
         assert lease.is_lost()
         lease.beat()
     assert read_token(bucket) == "the thief's"
+
+
+def test_a_beat_while_it_is_given_back_does_not_leave_it_behind(
+    bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(object_lease, "BEAT_S", 0.0)
+    lease, read = ObjectLease(bucket, NAME), Bucket.read
+    assert lease.try_acquire()
+    heart = threading.Thread(target=lease.beat)
+
+    def read_slowly(self: Bucket, name: str) -> object:
+        found = read(self, name)
+        if not heart.is_alive() and heart.ident is None:
+            heart.start()
+            heart.join(timeout=0.5)  # it ends at once, or waits for its turn
+        return found
+
+    monkeypatch.setattr(Bucket, "read", read_slowly)
+    lease.release()
+    heart.join()
+    assert bucket.look(NAME) is None
 
 
 def test_who_may_not_write_can_still_look(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -133,13 +133,47 @@ def test_what_is_young_or_being_worked_on_stays(store: Store, workspace: Workspa
     assert store.is_done(old.key)
 
 
-def test_what_a_running_sweep_made_stays(store: Store, workspace: Workspace, finish, make_task) -> None:
+@pytest.mark.parametrize("ended", [None, "stopped", "failed"])
+def test_what_a_sweep_made_stays_until_it_is_complete(
+    store: Store, workspace: Workspace, finish, make_task, ended: str | None
+) -> None:
+    """Without `ended` it runs, or its driver died: in no case is there a leaderboard that would tell its overrides."""
+    task, source = make_task("of a sweep", "train"), make_task("source", "train")
+    finish(source)
+    finish(task, inputs={"checkpoint": source.key})
+    store.write_note("sweeps/tiny-full+1.json", json.dumps({"ended": ended, "tasks": {task.key: {}}}))
+    assert list_keys(find_garbage(store, workspace, [], 0.0)) == set()
+    store.write_note("sweeps/tiny-full+1.json", json.dumps({"ended": "complete", "tasks": {task.key: {}}}))
+    assert list_keys(find_garbage(store, workspace, [], 0.0)) == {task.key, source.key}
+
+
+def test_a_note_of_a_sweep_that_cannot_be_read_keeps_what_it_names(
+    store: Store, workspace: Workspace, finish, make_task
+) -> None:
     task = make_task("of a sweep", "train")
     finish(task)
-    store.write_note("sweeps/mine-full.json", json.dumps({"ended": None, "tasks": [{"key": task.key}]}))
+    store.write_note("sweeps/tiny-full.json", f'{{"tasks": {{"{task.key}": ')
     assert list_keys(find_garbage(store, workspace, [], 0.0)) == set()
-    store.write_note("sweeps/mine-full.json", json.dumps({"ended": "complete", "tasks": [{"key": task.key}]}))
-    assert list_keys(find_garbage(store, workspace, [], 0.0)) == {task.key}
+
+
+@pytest.mark.parametrize("ended", [None, "complete"])
+def test_what_a_sweep_wants_that_began_before_the_answer_stays(
+    store: Store, workspace: Workspace, finish, make_task, ended: str | None
+) -> None:
+    wanted, unwanted = make_task("wanted", "train"), make_task("unwanted", "train")
+    finish(wanted, unwanted)
+    for key in ("a" * 32, "b" * 32):
+        (store.folder(key) / "work").mkdir(parents=True)
+    old = {"ended": "complete", "tasks": {unwanted.key: {}}}
+    store.write_note("sweeps/tiny-mini.json", json.dumps(old))
+    garbage = find_garbage(store, workspace, [], -1.0)
+    assert list_keys(garbage) == {wanted.key, unwanted.key}
+    assert {one.key for one in garbage.leftovers} == {"a" * 32, "b" * 32}
+    store.write_note("sweeps/tiny-full+1.json", json.dumps({"ended": ended, "tasks": {wanted.key: {}, "a" * 32: {}}}))
+    assert collect(store, garbage) == 2
+    assert store.list_done() == {wanted.key}
+    assert store.folder("a" * 32).exists()
+    assert not store.folder("b" * 32).exists()
 
 
 def test_leftovers_of_nobody_go_and_those_of_an_experiment_stay(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
@@ -140,6 +142,91 @@ def test_a_machine_that_is_lost_while_it_sends_leaves_the_list_before(
         copy.save(Held())
     make_copy(bucket, two).fetch()
     assert list_texts(two) == {"work/resume.pth": "iteration 100", "work/labels": "of iteration 100"}
+
+
+def change_while_sending(monkeypatch: pytest.MonkeyPatch, name: str, change: Callable[[], None]) -> None:
+    """Let a file be changed once, when its sending has begun."""
+    write, left = Bucket.write, [change]
+
+    def write_slowly(self: Bucket, target: str, content: bytes | Path | BinaryIO) -> None:
+        if target.endswith(name) and left:
+            left.pop()()
+        write(self, target, content)
+
+    monkeypatch.setattr(Bucket, "write", write_slowly)
+
+
+def replace(file: Path, text: str) -> None:
+    draft = file.with_name(f".{file.name}.partial")
+    draft.write_text(text)
+    draft.replace(file)
+
+
+def test_a_resume_point_that_is_replaced_while_it_is_sent_is_sent_as_it_was(
+    bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    fill(one, work__resume_pth="iteration 100")
+    copy = make_copy(bucket, one)
+    copy.save(Held())
+    fill(one, work__resume_pth="iteration 2000")
+    change_while_sending(monkeypatch, "resume.pth", lambda: replace(one / "work/resume.pth", "iteration 30000"))
+    copy.save(Held())
+    make_copy(bucket, two).fetch()
+    assert list_texts(two) == {"work/resume.pth": "iteration 2000"}
+    copy.save(Held())
+    make_copy(bucket, tmp_path / "three").fetch()
+    assert list_texts(tmp_path / "three") == {"work/resume.pth": "iteration 30000"}
+    assert len(list(bucket.list("work/k"))) == 2, "objects that no list names were left"
+
+
+@pytest.mark.parametrize("change", ["written to", "gone"])
+def test_a_file_that_was_not_sent_whole_stays_as_it_was_sent_before(
+    bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    fill(one, work__book="1", work__other="1")
+    copy = make_copy(bucket, one)
+    copy.save(Held())
+    fill(one, work__book="22", work__other="22")
+    if change == "written to":
+        change_while_sending(monkeypatch, "book", lambda: fill(one, work__book="333"))
+    else:  # between the listing of the folder and the sending
+        at_once = work_copy.run_at_once
+        monkeypatch.setattr(
+            work_copy, "run_at_once", lambda *items: [(one / "work/book").unlink(missing_ok=True), at_once(*items)][1]
+        )
+    copy.save(Held())
+    monkeypatch.undo()
+    make_copy(bucket, two).fetch()
+    assert list_texts(two) == {"work/book": "1", "work/other": "22"}
+    assert len(list(bucket.list("work/k"))) == 3
+    copy.save(Held())
+    make_copy(bucket, tmp_path / "three").fetch()
+    expected = {"work/book": "333"} if change == "written to" else {}
+    assert list_texts(tmp_path / "three") == expected | {"work/other": "22"}
+
+
+@pytest.mark.parametrize("damage", ["other bytes", "gone"])
+def test_what_is_damaged_in_the_bucket_is_not_gone_on_from(
+    bucket: Bucket, tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    fill(one, work__resume_pth="iteration 100", work__labels="of iteration 100")
+    make_copy(bucket, one).save(Held())
+    (name,) = (stamp.name for stamp in bucket.list("work/k") if stamp.name.endswith("resume.pth"))
+    if damage == "gone":
+        bucket.delete([name])
+    else:
+        bucket.write(name, b"iteration 900")
+    copy = make_copy(bucket, two)
+    copy.fetch()
+    assert list_texts(two) == {"work/labels": "of iteration 100"}
+    assert "two goes on without work/resume.pth: its copy is damaged or gone" in caplog.text
+    fill(two, work__resume_pth="iteration 7")
+    copy.save(Held())
+    make_copy(bucket, tmp_path / "three").fetch()
+    assert list_texts(tmp_path / "three") == {"work/labels": "of iteration 100", "work/resume.pth": "iteration 7"}
 
 
 def test_a_bucket_that_is_away_stops_no_task(
