@@ -172,7 +172,10 @@ def run_gc(options: argparse.Namespace) -> int:
     if not _ask(f"Remove {show_bytes(garbage.size_bytes)} for good?", options.yes):
         return 1
     busy = collect(store, garbage)
-    print(f"Removed {count - busy} of {count}." + (f" {busy} are being worked on and stay." if busy else ""))
+    print(
+        f"Removed {count - busy} of {count}."
+        + (f" {busy} are being worked on or wanted by a sweep and stay." if busy else "")
+    )
     return 0
 
 
