@@ -21,6 +21,7 @@ from experiments.search_space import describe_point
 from experiments.task import Task
 from orchestrator.backend import LOG_FILE
 from orchestrator.execute import CRASH_RETRIES, Assignment, Attempt, attempt
+from orchestrator.population import PAUSED_S
 from orchestrator.reporter import Reporter
 from orchestrator.sampling import SCORE, NoPoint
 from orchestrator.stages.search import note_end, prune, run
@@ -81,6 +82,9 @@ def make_on_cluster(
     source = TrialSource(book, first)
 
     def end(trial: Trial, crash: str | None) -> None:
+        if book.has_paused(trial):
+            on_done()
+            return
         if book.find_outcome(trial) is None and crash is None:
             prune(book, trial, "the hours of the search were over")
         elif book.find_outcome(trial) is None:
@@ -125,15 +129,16 @@ def _make(config: Mapping[str, Any], task: Task, context: StageContext, reporter
     from ray import tune
 
     point = json.loads(config["point"])
-    trial = Trial(config["trial"], point, place_trial(task.settings, point), context.scratch / config["folder"])
+    folder = context.scratch / config["folder"]
+    trial = Trial(config["trial"], point, place_trial(task.settings, point), folder, config["until"])
 
     def on_report(step: int, value: float, scalars: Mapping[str, float]) -> None:
         tune.report({"iterations": step, SCORE: value, "scalars": dict(scalars)})
 
     try:
         with reporter.hearing_stops(), limit_time(trial, task.settings.time_limit_s, context.folder / LOG_FILE):
-            make_trial(task, context, trial, on_report)
-        tune.report({"ended": True})
+            paused_s = make_trial(task, context, trial, on_report)
+        tune.report({"ended": True} if paused_s is None else {PAUSED_S: paused_s})
     except Stopped:
         raise
     except Exception as error:
