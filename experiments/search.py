@@ -14,6 +14,7 @@ from adapt.errors import PrerequisiteError, SpecError
 from adapt.settings import Settings
 from adapt.tta.settings import MethodSettings, list_needs, name_method
 from adapt.tta.stream_settings import StreamSettings
+from experiments.population import LEAST_POPULATION, PbtSettings
 from experiments.search_space import (
     Axis,
     Point,
@@ -37,6 +38,8 @@ TRIALS_FILE = "trials.json"
 
 SHOWN_DOMAINS = 3  # of the validation stream in a sentence; the rest is counted
 LISTED_SAMPLERS = ("grid", "random")  # ours, whose points are known beforehand; the others are Ray Tune's
+
+NEEDED_SETTINGS = {"asha": "grace", "median": "grace", "pbt": "interval"}  # of schedulers
 
 # Sampler of Ray Tune's -> the modules that it needs and how to install them.
 SAMPLER_PACKAGES: dict[str, tuple[tuple[str, ...], str]] = {
@@ -106,12 +109,6 @@ class MedianSettings(Settings):
     min_trials: int = Field(3, gt=0)
 
 
-class PbtSettings(Settings):
-    """Population based training (Jaderberg et al., 2017), known by name so that the refusal can say why and what instead."""
-
-    name: Literal["pbt"] = "pbt"
-
-
 SchedulerSettings = Annotated[NoSchedulerSettings | AshaSettings | MedianSettings | PbtSettings, Discriminator("name")]
 
 
@@ -141,10 +138,16 @@ class SearchSettings(Settings):
     @classmethod
     def _take_name(cls, raw: Any) -> Any:
         """Take a text for the name alone."""
+        if isinstance(raw, str) and raw in NEEDED_SETTINGS:
+            raise ValueError(
+                f"'{raw}' cannot do without a setting: write `scheduler: {{name: {raw}, {NEEDED_SETTINGS[raw]}: ITERATIONS}}`"
+            )
         return {"name": raw} if isinstance(raw, str) else raw
 
     @model_validator(mode="after")
     def _check_budget(self) -> Self:
+        if isinstance(self.scheduler, PbtSettings):  # which streams refuse and trainings check
+            return self
         if self.chosen_sampler.name == "grid":
             if self.has_ranges:
                 raise ValueError("the sampler 'grid' is for lists, and an axis is a range. Write `sampler: optuna`")
@@ -165,7 +168,9 @@ class SearchSettings(Settings):
 
     @property
     def chosen_sampler(self) -> SamplerSettings:
-        """The sampler, with the default filled in."""
+        """The sampler, with the default filled in: a population begins at draws that no result changes."""
+        if isinstance(self.scheduler, PbtSettings):
+            return SamplerSettings(name="random")
         return self.sampler or SamplerSettings(name="optuna" if self.has_ranges else "grid")
 
     @property
@@ -218,6 +223,22 @@ class TrainingSearchSettings(SearchSettings):
             raise ValueError("`mode: min` would choose the worst mIoU; leave `mode` out")
         if self.metric != "miou" and self.mode is None:
             raise ValueError(f"say with `mode: min` or `mode: max` which trial is best by `metric: {self.metric}`")
+        return self
+
+    @model_validator(mode="after")
+    def _check_population(self) -> Self:
+        if not isinstance(self.scheduler, PbtSettings):
+            return self
+        if self.trials is None or self.trials < LEAST_POPULATION:
+            raise ValueError(
+                f"the scheduler 'pbt' trains a population side by side: say with `trials` how many, {LEAST_POPULATION} at least"
+            )
+        for name in ("hours", "sampler"):
+            if getattr(self, name) is not None:
+                raise ValueError(
+                    f"`{name}` has no place beside the scheduler 'pbt', whose population begins at random points and ends "
+                    "together; remove it"
+                )
         return self
 
     @property
@@ -352,6 +373,8 @@ def describe_search(search: SearchSettings, chosen: Settings | Mapping[str, Any]
         f"{path}={show_value(chosen[path] if isinstance(chosen, Mapping) else read_at(chosen, path))} of {describe_axis(axis)}"
         for path, axis in search.space.items()
     ]
+    if isinstance(search.scheduler, PbtSettings):
+        return f"{', '.join(axes)} in the end, a population of {trials} on {judged_on}"
     return f"{', '.join(axes)}, {trials} trial{'s' if trials > 1 else ''} on {judged_on}"
 
 

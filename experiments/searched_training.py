@@ -11,6 +11,7 @@ from adapt.training.settings import PRACTICAL_SETTINGS
 from adapt.uda.settings import MinEntSettings
 from experiments.conflict import Conflict
 from experiments.explain import closest
+from experiments.population import CHANGEABLE, PbtSettings
 from experiments.schema import SearchStage, StageSettings, TrainStage, UdaStage
 from experiments.search import (
     AshaSettings,
@@ -140,12 +141,8 @@ def _list_scheduler_conflicts(stage: Searched, search: TrainingSearchSettings) -
     scheduler = search.scheduler
     if scheduler.name == "none":
         return
-    if scheduler.name == "pbt":
-        yield Conflict(
-            ("search", "scheduler"),
-            "'pbt' is not offered: a trial that goes on from another one's network has no single setting that the stage could "
-            "name, and would not be the same after an interruption. Write `scheduler: {name: asha, grace: ITERATIONS}`.",
-        )
+    if isinstance(scheduler, PbtSettings):
+        yield from _list_population_conflicts(stage, search, scheduler)
         return
     length = stage.training.iterations
     if "training.iterations" in search.space:
@@ -168,6 +165,45 @@ def _list_scheduler_conflicts(stage: Searched, search: TrainingSearchSettings) -
             ("search", "scheduler", "grace"),
             f"a grace of {scheduler.grace} iterations leaves nothing of a training of {length}. Lower it.",
         )
+
+
+def _list_population_conflicts(
+    stage: Searched, search: TrainingSearchSettings, scheduler: PbtSettings
+) -> Iterator[Conflict]:
+    has = [path for path in list_paths(stage) if path in CHANGEABLE]
+    for path in search.space:
+        if path not in has:
+            yield Conflict(
+                ("search", "space"),
+                f"'{path}' cannot be searched with the scheduler 'pbt': a member that goes on from another one's resume point "
+                "takes over what this setting has shaped. Take it out of the space, or write another `scheduler`. With 'pbt' "
+                f"this stage can change {', '.join(has)}.",
+            )
+    if getattr(stage.correction, "rule", None) is not None:
+        yield Conflict(
+            ("search", "scheduler"),
+            f"'pbt' hands on resume points, and the labels that `correction: {{name: {getattr(stage.correction, 'name', '')}}}` "
+            "has changed lie beside them. Remove the correction, or write another `scheduler`.",
+        )
+    if scheduler.interval >= stage.training.iterations:
+        yield Conflict(
+            ("search", "scheduler", "interval"),
+            f"an interval of {scheduler.interval} iterations leaves no comparison in a training of "
+            f"{stage.training.iterations}. Lower it.",
+        )
+    intervals = {
+        "training.log_interval": stage.training.log_interval,
+        "training.checkpoint_interval": stage.training.checkpoint_interval,
+    }
+    if search.metric == "miou" and stage.validation is not None:
+        intervals["validation.interval"] = stage.validation.interval
+    for key, interval in intervals.items():
+        if scheduler.interval % interval:
+            yield Conflict(
+                ("search", "scheduler", "interval"),
+                f"'pbt' compares its population every {scheduler.interval} iterations, by a report and from a resume point of "
+                f"just then, but `{key}` is {interval}. Write an interval that it divides.",
+            )
 
 
 def find_unfit_scheduler(search: StreamSearchSettings) -> Conflict | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import enum
 import inspect
+import itertools
 import logging
 from pathlib import Path
 from typing import Any, Protocol
@@ -49,18 +50,14 @@ class ListedSampler:
     """Points that no result changes: a grid, or draws from the generator of a seed."""
 
     def __init__(self, search: SearchSettings) -> None:
-        is_grid = search.chosen_sampler.name == "grid"
-        self._rest = iter(list_points(search)) if is_grid else draw_points(search.space, search.seed)
-        self._points: list[Point] = []
+        self._search = search
+        self._grid = list_points(search) if search.chosen_sampler.name == "grid" else None
 
     def suggest(self, asked: int) -> Point | NoPoint:
-        """Return the point at that place of the list."""
-        while len(self._points) <= asked:
-            point = next(self._rest, None)
-            if point is None:
-                return NoPoint.NEVER
-            self._points.append(point)
-        return self._points[asked]
+        """Return the point at that place of the list. The draws are begun anew: Tune pickles what it asks, and no generator."""
+        if self._grid is None:
+            return next(itertools.islice(draw_points(self._search.space, self._search.seed), asked, None))
+        return self._grid[asked] if asked < len(self._grid) else NoPoint.NEVER
 
     def report(self, asked: int, step: int, value: float) -> None:
         """Change nothing."""

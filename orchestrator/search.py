@@ -22,6 +22,7 @@ from experiments.search_space import describe_point
 from experiments.task import Task
 from orchestrator.backend import LOG_FILE
 from orchestrator.execute import CRASH_RETRIES, Assignment, Attempt, attempt
+from orchestrator.population import PAUSED_S
 from orchestrator.reporter import Reporter
 from orchestrator.sampling import SCORE, NoPoint
 from orchestrator.stages.search import note_end, prune, run
@@ -82,6 +83,9 @@ def make_on_cluster(
     source = TrialSource(book, first)
 
     def end(trial: Trial, crash: str | None) -> None:
+        if book.has_paused(trial):
+            on_done()
+            return
         if book.find_outcome(trial) is None and crash is None and book.search.hours is None:
             book.error = book.error or TaskError(
                 f"The trial {describe_point(trial.point)} ended and left nothing in {trial.folder}: the machines of the cluster do "
@@ -132,15 +136,16 @@ def _make(config: Mapping[str, Any], task: Task, context: StageContext, reporter
     from ray import tune
 
     point = json.loads(config["point"])
-    trial = Trial(config["trial"], point, place_trial(task.settings, point), context.scratch / config["folder"])
+    folder = context.scratch / config["folder"]
+    trial = Trial(config["trial"], point, place_trial(task.settings, point), folder, config["until"])
 
     def on_report(step: int, value: float, scalars: Mapping[str, float]) -> None:
         tune.report({"iterations": step, SCORE: value, "scalars": dict(scalars)})
 
     try:
         with reporter.hearing_stops(), limit_time(trial, task.settings.time_limit_s, context.folder / LOG_FILE):
-            make_trial(task, context, trial, on_report)
-        tune.report({"ended": True})
+            paused_s = make_trial(task, context, trial, on_report)
+        tune.report({"ended": True} if paused_s is None else {PAUSED_S: paused_s})
     except Stopped:
         raise
     except Exception as error:

@@ -13,6 +13,7 @@ from ray.tune.search import Searcher
 from adapt.errors import TaskError
 from experiments.task import Task
 from orchestrator.early_stopping import STEP, EarlyStopping
+from orchestrator.population import PAUSED_S
 from orchestrator.sampling import SCORE, NoPoint
 from orchestrator.stages.search import prune
 from orchestrator.stages.trial import Trial
@@ -54,7 +55,8 @@ class TrialSource(Searcher):
         if isinstance(trial, NoPoint):
             return Searcher.FINISHED
         self.trials[trial_id] = trial
-        return {"trial": trial.number, "point": json.dumps(dict(trial.point)), "folder": _locate(trial)}
+        place = {"folder": _locate(trial), "until": trial.until}
+        return {"trial": trial.number, "point": json.dumps(dict(trial.point)), **place}
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Leave it to `TrialWatch`, which is told why too."""
@@ -95,6 +97,8 @@ class TrialWatch(FIFOScheduler):
             self._book.error.add_note(result["traceback"])
         if self._book.error is not None:
             return str(TrialScheduler.STOP)
+        if PAUSED_S in result:
+            self._book.pause(made, float(result[PAUSED_S]))
         if SCORE not in result or self._book.find_outcome(made) is not None:
             return str(TrialScheduler.CONTINUE)
         step, value = int(result[STEP]), float(result[SCORE])

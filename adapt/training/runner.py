@@ -32,6 +32,7 @@ from adapt.training.hooks import OnStep, Report, SaveResumePoint, SeedIteration,
 from adapt.training.loop import PositionLoop
 from adapt.training.optimizer import build_optimizer
 from adapt.training.preparation import prepare_network
+from adapt.training.rebase import begin_from_inherited
 from adapt.training.sample import LabelledDataset
 from adapt.training.sampler import PositionSampler
 from adapt.training.schedule import build_schedule
@@ -183,11 +184,13 @@ def run_training(
     workdir.mkdir(parents=True, exist_ok=True)
     device = device or torch.device("cpu")
     resume_point = workdir / f"resume-{identify_run(settings, seed, identity)}.pth"
-    is_resumed = find_resume_point(resume_point, device)
     timer = getattr(model, "timer", None) or StepTimer()
     timer.device = device
     positions = settings.iterations * settings.batch_size * settings.accumulate * settings.workers
     with prepare_network(model, settings, device):
+        optimizer = build_optimizer(model, settings.optimizer)
+        begin_from_inherited(resume_point, optimizer)
+        is_resumed = find_resume_point(resume_point, device)
         runner = QuietRunner(
             timer,
             model=model,
@@ -201,9 +204,7 @@ def run_training(
                 pin_memory=device.type == "cuda",
             ),
             train_cfg={"type": PositionLoop, "max_iters": settings.iterations},
-            optim_wrapper=StepWrapper(
-                build_optimizer(model, settings.optimizer), settings.precision, settings.accumulate, device
-            ),
+            optim_wrapper=StepWrapper(optimizer, settings.precision, settings.accumulate, device),
             param_scheduler=build_schedule(settings.schedule, settings.iterations),
             default_hooks=dict.fromkeys(("runtime_info", "timer", "sampler_seed", "logger", "checkpoint")),
             custom_hooks=[

@@ -32,7 +32,7 @@ def make_in_turn(task: Task, context: StageContext, book: TrialBook, on_done: Ca
     Raises:
         TaskError: the search has a scheduler, which compares trials that run side by side.
     """
-    if book.search.scheduler.name != "none":
+    if book.search.scheduler.name not in ("none", "pbt"):  # a population waits for its members, so it may come in turn
         raise TaskError(
             f"The search has `scheduler: {book.search.scheduler.name}`, which compares trials while they run: that needs the "
             "cluster that `segshift sweep` starts. Run the sweep, or write `scheduler: none`."
@@ -52,7 +52,9 @@ def make_alone(task: Task, context: StageContext, book: TrialBook, trial: Trial)
             raise HoursOverError
 
     try:
-        make_trial(task, context, trial, on_report)
+        paused_s = make_trial(task, context, trial, on_report)
+        if paused_s is not None:
+            book.pause(trial, paused_s)
     except HoursOverError:
         prune(book, trial, "the hours of the search were over")
     note_end(task, book, trial)
@@ -97,7 +99,12 @@ def run(task: Task, context: StageContext, evaluate: Evaluate = make_in_turn) ->
     outcomes = [_require_outcome(book, trial) for trial in book.trials]
     best = book.find_best()
     listed = [
-        {**outcome.model_dump(mode="json", include=set(_LISTED)), "curve": book.read_curve(trial)}
+        {
+            **outcome.model_dump(mode="json", include=set(_LISTED)),
+            "seconds": round(book.measure_before_s(trial) + outcome.seconds, 3),
+            "curve": book.read_curve(trial),
+            **book.read_history(trial),
+        }
         for trial, outcome in zip(book.trials, outcomes, strict=True)
     ]
     if best is None or outcomes[best.number].network is None:
@@ -135,7 +142,7 @@ def _describe(task: Task, context: StageContext, book: TrialBook, best: Trial, o
     return StageResult(
         network=outcome.network,
         classes=outcome.classes,
-        method={"point": dict(best.point), "trial": best.number, "stage": named},
+        method={"point": dict(best.point), "trial": best.number, "stage": named, **book.read_history(best)},
         metrics={**outcome.metrics, **metrics, "best_score": outcome.score},
     )
 

@@ -28,12 +28,17 @@ from orchestrator.stages.stage import StageContext, StageResult
 
 MADE = "made"  # of a trial's folder: what a training leaves behind
 WORK = "work"  # of a trial's folder: what it goes on from after an interruption
+ITERATION_ENDED = "iteration_s"  # what only the report after an iteration's resume point holds
 LAST_FILE = "last.json"  # of a trial's folder: its last report, [step, value]
 
 Status = Literal["done", "failed", "pruned"]
 
 OnReport = Callable[[int, float, Mapping[str, float]], None]
 """Takes a report of a running trial: (step, value of the metric, latest value of each live scalar)."""
+
+
+class _ComparisonReached(Exception):  # noqa: N818  it is no error
+    """A member of a population has come to where it waits for the others, and its resume point is kept."""
 
 
 class Outcome(Settings):
@@ -70,12 +75,14 @@ class Trial:
         point: where in the space it stands.
         settings: there: of the method of a stream, or of the whole stage of a training; None where the point has none.
         folder: its own; its outcome lies beside it.
+        until: the iteration at which a member of a population waits for the others; None goes on to the end.
     """
 
     number: int
     point: Point
     settings: Settings | None
     folder: Path
+    until: int | None = None
 
     @property
     def file(self) -> Path:
@@ -123,7 +130,7 @@ def name_trial(settings: Settings | None, point: Point) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def make_trial(task: Task, context: StageContext, trial: Trial, on_report: OnReport) -> None:
+def make_trial(task: Task, context: StageContext, trial: Trial, on_report: OnReport) -> float | None:
     """Make a trial and keep its outcome. A run that cannot go on, as one that diverged, is an outcome too.
 
     Args:
@@ -131,9 +138,12 @@ def make_trial(task: Task, context: StageContext, trial: Trial, on_report: OnRep
         context: its context.
         trial: what to make; one that has an outcome is not made again.
         on_report: hears of it on its way; its end is in the outcome.
+
+    Returns:
+        None; of a member of a population that waits for the others now, how many seconds it took to come there.
     """
     if trial.read() is not None:
-        return
+        return None
     started = time.perf_counter()
     try:
         if isinstance(task.settings, SearchStage):
@@ -141,12 +151,15 @@ def make_trial(task: Task, context: StageContext, trial: Trial, on_report: OnRep
             score = score_cells(result.cells)
         else:
             result, score = run_training_trial(task, context, trial, on_report)
+    except _ComparisonReached:
+        return time.perf_counter() - started
     except TaskError as error:
         trial.keep("failed", time.perf_counter() - started, reason=str(error))
     else:
         made = {name: getattr(result, name) for name in ("network", "classes")}
         metrics = {} if isinstance(task.settings, SearchStage) else result.metrics
         trial.keep("done", time.perf_counter() - started, score=score, metrics=metrics, **made)
+    return None
 
 
 def run_trial(task: Task, context: StageContext, method: MethodSettings) -> StageResult:
@@ -193,7 +206,9 @@ def run_training_trial(
 
     Raises:
         TaskError: the training cannot go on, or it never reported the metric.
+        _ComparisonReached: see there.
     """
+    from adapt.training.rebase import read_iteration  # here: imports torch
     from orchestrator.stages import train, uda  # here: import mmseg
 
     settings = trial.settings
@@ -212,7 +227,14 @@ def run_training_trial(
             write_atomically(trial.folder / LAST_FILE, json.dumps([step, values[metric]]))
             if step < length:
                 on_report(step, values[metric], latest)
+        if step == trial.until and ITERATION_ENDED in values:
+            raise _ComparisonReached
 
+    if trial.until is not None and read_iteration(work) >= trial.until:  # killed before it could say so
+        if (trial.folder / LAST_FILE).is_file():
+            step, value = json.loads((trial.folder / LAST_FILE).read_text())
+            on_report(step, value, latest)
+        raise _ComparisonReached
     stage = train.run if isinstance(settings, TrainStage) else uda.run
     place = replace(context, folder=made, scratch=work, on_step=listen)
     result = stage(replace(task, settings=settings), place)

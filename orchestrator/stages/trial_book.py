@@ -8,19 +8,22 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import shutil
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from adapt.atomic import replace_atomically, write_atomically
 from adapt.errors import SpecError
+from experiments.population import PbtSettings
 from experiments.search import SearchSettings, count_points, count_trials
 from experiments.search_space import Point
 from experiments.searched_training import find_search
 from experiments.task import Task
+from orchestrator.population import Population, Takeover, choose_takeovers
 from orchestrator.sampling import NoPoint, open_sampler
 from orchestrator.stages.stage import StageContext
 from orchestrator.stages.trial import MADE, WORK, Outcome, Trial, name_trial, place_trial
@@ -83,14 +86,16 @@ class TrialBook:
         self._spent_s = 0.0
         self._began = time.monotonic()
         self._saves = 0
+        self._population: Population | None = None
+        if isinstance(search.scheduler, PbtSettings):
+            self._population = Population(search.scheduler, self._task.settings.training.iterations)  # type: ignore[attr-defined]
         self._load()
 
     def next(self) -> Trial | NoPoint:
         """Return a trial to be made: one that was interrupted, or a new one; or why there is none."""
         for trial in self.trials:
-            if trial.number not in self._handed and self.find_outcome(trial) is None:
-                self._handed[trial.number] = self.spent_s
-                return trial
+            if trial.number not in self._handed and self.find_outcome(trial) is None and not self._is_waiting(trial):
+                return self._hand_out(trial)
         repeats = 0
         while not self._is_over():
             asked = self._ask()
@@ -117,10 +122,12 @@ class TrialBook:
             if self.find_outcome(trial) is not None:
                 self.close(trial)
                 continue
-            self._handed[trial.number] = self.spent_s
             self._save()
-            return trial
-        return NoPoint.NEVER
+            return self._hand_out(trial)
+        is_population_left = self._population is not None and any(
+            self.find_outcome(each) is None for each in self.trials
+        )
+        return NoPoint.LATER if is_population_left and self.error is None else NoPoint.NEVER
 
     def note(self, trial: Trial, step: int, value: float) -> bool:
         """Keep what a trial reports; False where it reported that step before it was interrupted."""
@@ -134,6 +141,34 @@ class TrialBook:
         if self.find_outcome(trial) is None:
             self._sampler.report(self._asked[trial.number], step, value)
         return True
+
+    def pause(self, trial: Trial, seconds: float) -> None:
+        """Note that a member of a population waits for the others, after a stretch of so many seconds."""
+        if self._population is None or trial.until is None or self.has_paused(trial):
+            return
+        self._population.paused[trial.number] = trial.until
+        before = self._population.seconds.get(trial.number, 0.0)
+        self._population.seconds[trial.number] = round(before + seconds, 3)
+        del self._handed[trial.number]
+        self._save()
+        self._compare_population()
+
+    def has_paused(self, trial: Trial) -> bool:
+        """Say whether a member has come to the end of the stretch for which it was given out."""
+        population = self._population
+        return (
+            population is not None and trial.until is not None and population.paused.get(trial.number, 0) >= trial.until
+        )
+
+    def read_history(self, trial: Trial) -> dict[str, Any]:
+        """Return what a record says of a member's past: its changes to other networks; nothing of a trial by itself."""
+        if self._population is None:
+            return {}
+        return {"history": [asdict(change) for change in self._population.history.get(trial.number, ())]}
+
+    def measure_before_s(self, trial: Trial) -> float:
+        """Return how long a member's stretches took that are behind it; 0 of a trial by itself."""
+        return 0.0 if self._population is None else self._population.seconds.get(trial.number, 0.0)
 
     def close(self, trial: Trial) -> None:
         """Tell the sampler what became of a trial that has its outcome, and remove what is not needed any more."""
@@ -152,6 +187,7 @@ class TrialBook:
                 shutil.rmtree(other.folder, ignore_errors=True)
             elif ended is not None:
                 shutil.rmtree(other.folder / WORK, ignore_errors=True)
+        self._compare_population()
 
     def find_outcome(self, trial: Trial) -> Outcome | None:
         """Return what became of a trial; None while it runs."""
@@ -197,6 +233,8 @@ class TrialBook:
         ended = sum(self.find_outcome(trial) is not None for trial in self.trials)
         limit = count_trials(self.search)
         shares = [ended / limit] if limit is not None else []
+        if self._population is not None and limit is not None:
+            shares.append(sum(self._steps.values()) / (limit * self._population.length))
         if self.search.hours is not None:
             shares.append(min(1.0, self.spent_s / (3600 * self.search.hours)))
         live = {"trials": float(limit if limit is not None else len(self.trials)), "progress": max(shares)}
@@ -211,6 +249,53 @@ class TrialBook:
         shutil.rmtree(self._folder)
         for file in self._trials_folder.glob("*.json"):
             file.unlink()
+
+    def _hand_out(self, trial: Trial) -> Trial:
+        self._handed[trial.number] = self.spent_s
+        return trial if self._population is None else replace(trial, until=self._population.until)
+
+    def _is_waiting(self, trial: Trial) -> bool:
+        return self._population is not None and self._population.is_waiting(trial.number)
+
+    def _compare_population(self) -> None:
+        """Let the worst members take over from the best, once all that have not failed wait for that.
+
+        What the heirs begin from lies in new folders before the book names these, and nobody trains meanwhile: whoever is
+        killed on the way chooses and does the same again.
+        """
+        population = self._population
+        if population is None or population.until is None or not self._is_over():
+            return
+        members = {trial.number: trial for trial in self.trials if self.find_outcome(trial) is None}
+        if not members or not all(population.is_waiting(number) for number in members):
+            return
+        worst = -math.inf if self.search.is_maximised else math.inf
+        scores = {
+            number: ([worst] + [value for _, value in self.read_curve(member)])[-1]
+            for number, member in members.items()
+        }
+        points = {number: member.point for number, member in members.items()}
+        takeovers = choose_takeovers(scores, points, self.search, population.until)
+        left = [self.trials[number].folder for number in takeovers]
+        for number, takeover in takeovers.items():
+            self.trials[number] = self._begin_from(members[takeover.donor], number, takeover)
+        population.pass_on(
+            {number: replace(each, point=self.trials[number].point) for number, each in takeovers.items()}
+        )
+        self._save()
+        for folder in left:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _begin_from(self, donor: Trial, number: int, takeover: Takeover) -> Trial:
+        from adapt.training.rebase import inherit_resume_point  # here: imports torch
+
+        folder = self._trials_folder / f"member-{number}-{takeover.iteration}"
+        shutil.rmtree(folder, ignore_errors=True)
+        inherit_resume_point(donor.folder / WORK, folder / WORK)
+        try:
+            return Trial(number, takeover.point, place_trial(self._task.settings, takeover.point), folder)
+        except SpecError:  # values that are each allowed may not go together
+            return replace(donor, number=number, folder=folder)
 
     def _is_over(self) -> bool:
         limit = count_trials(self.search)
@@ -250,7 +335,11 @@ class TrialBook:
         kept: Mapping[str, Any] = json.loads(file.read_text())
         for entry in kept["trials"]:
             trial, _ = self._place(len(self.trials), entry["point"])
-            self._add(trial, entry["asked"])
+            self._add(
+                replace(trial, folder=self._trials_folder / entry.get("folder", trial.folder.name)), entry["asked"]
+            )
+        if self._population is not None:
+            self._population.load(kept["population"])
         self._questions, self._spent_s, self._saves = kept["questions"], kept["spent_s"], kept["saves"]
         self._told = set(kept["told"])
         state = self._folder / f"sampler-{self._saves}"
@@ -264,6 +353,7 @@ class TrialBook:
             self._spent_s = max(self._spent_s, spent_s)
         for trial in self.trials:  # ended while nobody was there to tell
             self.close(trial)
+        self._compare_population()
 
     def _read_report_lines(self) -> list[Any]:
         file = self._folder / REPORTS_FILE
@@ -284,13 +374,14 @@ class TrialBook:
             self._sampler.save(draft)
         kept = {
             "trials": [
-                {"asked": asked, "point": dict(trial.point)}
+                {"asked": asked, "point": dict(trial.point), "folder": trial.folder.name}
                 for trial, asked in zip(self.trials, self._asked, strict=True)
             ],
             "questions": self._questions,
             "told": sorted(self._told),
             "spent_s": round(self.spent_s, 3),
             "saves": self._saves,
+            "population": None if self._population is None else self._population.dump(),
         }
         write_atomically(self._folder / BOOK_FILE, json.dumps(kept))
         before.unlink(missing_ok=True)

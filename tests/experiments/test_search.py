@@ -173,3 +173,11 @@ def test_the_choice_survives_its_file() -> None:
         n=7, base=ReservoirSettings(base=EtaSettings(lr=3e-5, unit="pixel"), batch_weights=(0.0, 1.0))
     )
     assert parse_method(method.model_dump_json()) == method
+
+
+def test_a_population_is_said_to_be_one() -> None:
+    search = TrainingSearchSettings.model_validate(
+        {"space": {"lr": {"uniform": [0.1, 0.9]}}, "trials": 8, "scheduler": {"name": "pbt", "interval": 10}}
+    )
+    said = describe_search(search, {"lr": 0.3}, 8, "labels of look")
+    assert said == "lr=0.3 of [0.1, 0.9] in the end, a population of 8 on labels of look"

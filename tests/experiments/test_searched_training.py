@@ -116,6 +116,52 @@ def test_a_training_without_a_search_keeps_its_key(expand_text: Expand) -> None:
     assert named(expand_text(plain))["supervised"].key == named(expand_text(explicit))["supervised"].key
 
 
+SCHEDULER = "scheduler: {name: asha, grace: 20}"
+TRAINING = "    target: target\n    training: {iterations: 100, log_interval: 10"
+PBT_FITS = [(TRAINING, f"{TRAINING}, checkpoint_interval: 20")]
+TEMPERATURE = "method.rare_class.temperature: [0.01, 0.1]"
+BAD_POPULATIONS: list[tuple[list[tuple[str, str]], str]] = [
+    (
+        [(TEMPERATURE, "training.optimizer.momentum: [0.8, 0.9]")],
+        "'training.optimizer.momentum' cannot be searched with the scheduler 'pbt': a member that goes on from another one's",
+    ),
+    ([(TEMPERATURE, "training.batch_size: [1, 2]")], "this stage can change training.optimizer.lr, training.optimizer."),
+    ([(TEMPERATURE, "training.schedule.power: [0.9, 1.0]")], "'training.schedule.power' cannot be searched"),
+    ([(TEMPERATURE, "method.mix: [class_mix, none]")], "'method.mix' cannot be searched"),
+    ([("interval: 20}\n  clean", "interval: 100}\n  clean")], "leaves no comparison in a training of 100"),
+    (
+        [("interval: 20}\n  clean", "interval: 50}\n  clean"), ("checkpoint_interval: 20", "checkpoint_interval: 50")],
+        "but `validation.interval` is 20.",
+    ),
+    ([("checkpoint_interval: 20", "checkpoint_interval: 30")], "but `training.checkpoint_interval` is 30."),
+    ([("      trials: 6\n", "      trials: 3\n")], "say with `trials` how many, 4 at least"),
+    ([("      trials: 6\n", "")], "say with `trials` how many, 4 at least"),
+    ([("      trials: 6\n", "      trials: 6\n      hours: 2\n")], "`hours` has no place beside the scheduler 'pbt'"),
+    ([("      trials: 6\n", "      trials: 6\n      sampler: optuna\n")], "`sampler` has no place beside the scheduler 'pbt'"),
+    (
+        [("    method: {feature_distance: null}\n",
+          "    method: {feature_distance: null}\n    correction: {name: adele, consistency: null}\n")],
+        "the labels that `correction: {name: adele}` has changed lie beside them.",
+    ),
+]  # fmt: skip
+
+
+def test_a_population_is_planned(expand_text: Expand) -> None:
+    text = edit(TUNED, (SCHEDULER, "scheduler: {name: pbt, interval: 20}"), *PBT_FITS)
+    task = named(expand_text(text))["adapted"]
+    assert isinstance(task.settings, UdaStage)
+    assert task.settings.search is not None
+    assert task.settings.search.identify()["scheduler"] == {
+        "name": "pbt", "interval": 20, "quantile": 0.25, "resample": 0.25, "factors": [0.8, 1.2],
+    }  # fmt: skip
+    keys = {
+        named(expand_text(edit(text, *change)))["adapted"].key
+        for change in ([], [("name: pbt, interval: 20", "name: pbt, interval: 40")], [("trials: 6", "trials: 8")],
+                       [("name: pbt, interval: 20", "name: pbt, interval: 20, quantile: 0.2")])
+    }  # fmt: skip
+    assert len(keys) == 4
+
+
 BAD: list[tuple[list[tuple[str, str]], str]] = [
     (
         [("method.rare_class.temperature: [0.01, 0.1]", "method.rare_class.temprature: [0.01, 0.1]")],
@@ -155,7 +201,9 @@ BAD: list[tuple[list[tuple[str, str]], str]] = [
         "'asha' judges trials while they run, but theirs report 'miou' only once, at their end: `validation.interval` is 100 of "
         "100 iterations.",
     ),
-    ([("scheduler: {name: asha, grace: 20}", "scheduler: pbt")], "'pbt' is not offered: a trial that goes on from another"),
+    *[([(SCHEDULER, "scheduler: {name: pbt, interval: 20}"), *PBT_FITS, *changes], text) for changes, text in BAD_POPULATIONS],
+    ([(SCHEDULER, "scheduler: pbt")], "'pbt' cannot do without a setting: write `scheduler: {name: pbt, interval: ITERATIONS}`"),
+    ([(SCHEDULER, "scheduler: asha")], "write `scheduler: {name: asha, grace: ITERATIONS}`"),
     ([("grace: 20", "grace: 100")], "a grace of 100 iterations leaves nothing of a training of 100"),
     ([("grace: 20", "grce: 20")], "unknown key 'grce'. Did you mean 'grace'?"),
     (
@@ -198,7 +246,8 @@ stages:
 """
     (line,) = refuse(stream.replace("SCHEDULER", "{name: asha, grace: 2}"))
     assert line.startswith("HERE stages.weather.search.scheduler: 'asha' judges trials while they run")
-    (line,) = refuse(stream.replace("SCHEDULER", "pbt"))
+    (line,) = refuse(stream.replace("SCHEDULER", "{name: pbt, interval: 2}"))
+    assert line.startswith("HERE stages.weather.search.scheduler: ")
     assert "'pbt' needs checkpoints of its trials, and a stream leaves none" in line
 
 

@@ -1,6 +1,6 @@
 """A search of trainings that train nothing: each iteration is a line in a file, and the learning rate says the score.
 
-As a script it sweeps one such search on a local Ray of two cores: `python stub_search.py STORE ITERATION_S`.
+As a script it sweeps one such search on a local Ray of two cores: `python stub_search.py STORE ITERATION_S asha`, or `pbt`.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from orchestrator.stages.stage import StageContext, StageResult
 
 TOY = Network(architecture="Toy", parameters=7, checkpoint_sha256=None, trained_by=None, weights=None)
 ITERATIONS, INTERVAL, SAVED = 60, 10, 5  # of a trial; between two reports; between two resume points
+PBT = {"name": "pbt", "interval": 2 * INTERVAL}
+MEMBERS_LOG = "members"  # beside the store's tasks: who made which iteration at which rate, in a population
 SPACE = {"training.optimizer.lr": {"uniform": [0.1, 0.9]}}
 
 
@@ -71,6 +73,50 @@ def train(task: Task, context: StageContext) -> StageResult:
     return StageResult(network=TOY, classes=("road",), metrics={"miou_last": score(lr, ITERATIONS)})
 
 
+def build_population(members: int = 4, **search: Any) -> Task:
+    return build_search(trials=members, **{"scheduler": PBT, **search})
+
+
+def step_by(lr: float) -> float:
+    """How far an iteration leads; furthest at 0.5."""
+    return round((1 - abs(lr - 0.5)) / ITERATIONS, 9)
+
+
+def train_member(task: Task, context: StageContext) -> StageResult:
+    """Go on from the own resume point or the inherited one, as real trainings do; a network is how far it has come."""
+    import torch
+
+    from adapt.training.rebase import INHERITED
+
+    lr, seconds = task.settings.training.optimizer.lr, float(os.environ.get("STUB_ITERATION_S", "0"))
+    log = next(parent for parent in context.scratch.parents if parent.name == "tasks").parent / MEMBERS_LOG
+    resume, inherited = context.scratch / f"resume-{lr}.pth", context.scratch / INHERITED
+    begun, level = 0, 0.0
+    for file in (inherited, resume):
+        if file.exists():
+            kept = torch.load(file, weights_only=True)
+            begun, level = kept["meta"]["iter"], kept["level"]
+    for iteration in range(begun + 1, ITERATIONS + 1):
+        with log.open("a") as file:
+            file.write(f"{json.dumps([context.scratch.parent.name, lr, iteration])}\n")
+        time.sleep(seconds)
+        level += step_by(lr)
+        if iteration % INTERVAL == 0:
+            context.on_step(iteration, {"validation_miou": level})
+        if iteration % SAVED == 0:
+            draft = context.scratch / "draft"
+            torch.save({"meta": {"iter": iteration}, "level": level}, draft)
+            draft.replace(resume)
+            context.on_step(iteration, {"loss": 1 / iteration, "lr": lr, "iteration_s": seconds})
+    (context.folder / "checkpoint.pth").write_text(f"came to {level}")
+    return StageResult(network=TOY, classes=("road",), metrics={"miou_last": level})
+
+
+def list_made(store: Path) -> list[tuple[str, float, int]]:
+    """Return (folder of a member, rate, iteration) in the order in which they were made."""
+    return [tuple(json.loads(line)) for line in (store / MEMBERS_LOG).read_text().splitlines()]
+
+
 def list_iterations(store: Path) -> dict[float, list[int]]:
     """Return the iterations that were made with each learning rate, in order, over all attempts."""
     return {
@@ -78,7 +124,7 @@ def list_iterations(store: Path) -> dict[float, list[int]]:
     }
 
 
-def run_on_stub_worker(assignment: Any, store: Any, tracker: Any) -> tuple[str, float, str | None]:
+def run_on_stub_worker(assignment: Any, store: Any, tracker: Any, training: Any) -> tuple[str, float, str | None]:
     """Run the real worker function; the stub stands for every training, in the processes that it starts too."""
     from orchestrator import driver, search
 
@@ -87,7 +133,7 @@ def run_on_stub_worker(assignment: Any, store: Any, tracker: Any) -> tuple[str, 
     def make(config: Any, **given: Any) -> None:
         from orchestrator.stages import uda
 
-        uda.run = train
+        uda.run = training
         real(config, **given)
 
     search._make = make
@@ -97,7 +143,7 @@ def run_on_stub_worker(assignment: Any, store: Any, tracker: Any) -> tuple[str, 
         search._make = real
 
 
-def sweep(place: Path, task: Task, mirror: Any = None) -> Any:
+def sweep(place: Path, task: Task, mirror: Any = None, training: Any = train) -> Any:
     """Sweep the graph of one task on the cluster that is open, and return its state."""
     from orchestrator import driver
     from orchestrator.store import Store
@@ -108,7 +154,7 @@ def sweep(place: Path, task: Task, mirror: Any = None) -> Any:
     def remote(assignment: Any, store: Any, tracker: Any) -> tuple[str, float, str | None]:
         driver.run_on_worker = original
         driver.run_on_worker.original = original
-        return run_on_stub_worker(assignment, store, tracker)
+        return run_on_stub_worker(assignment, store, tracker, training)
 
     store = Store(place)
     store.check_writable()
@@ -127,5 +173,8 @@ if __name__ == "__main__":
 
     os.environ["STUB_ITERATION_S"] = sys.argv[2]
     with open_cluster(None, dashboard=False, cpus=2):
-        state = sweep(Path(sys.argv[1]), build_search(scheduler={"name": "asha", "grace": 20}))
+        if sys.argv[3] == "pbt":
+            state = sweep(Path(sys.argv[1]), build_population(), training=train_member)
+        else:
+            state = sweep(Path(sys.argv[1]), build_search(scheduler={"name": "asha", "grace": 20}))
     print(json.dumps({"complete": state.is_complete, "messages": state.messages}))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,13 @@ def test_draws_are_those_that_were_listed_beforehand_and_go_on() -> None:
     sampler = open_sampler(search)
     assert [sampler.suggest(asked) for asked in range(4)] == list_points(search)
     assert not isinstance(sampler.suggest(4), NoPoint)
+
+
+def test_a_sampler_can_be_pickled_as_tune_does_on_its_way() -> None:
+    for search in (make_search({"lr": [1, 2]}), make_search(RANGES, trials=4, sampler="random")):
+        asked = open_sampler(search)
+        asked.suggest(0)
+        assert pickle.loads(pickle.dumps(asked)).suggest(1) == open_sampler(search).suggest(1)
 
 
 def test_optuna_draws_within_the_space_and_follows_the_seed() -> None:

@@ -17,16 +17,25 @@ import pytest
 from experiments.search import TRIALS_FILE
 from orchestrator.store import Store
 from tests.orchestrator import stub_search
-from tests.orchestrator.stub_search import INTERVAL, ITERATIONS, SAVED, build_search, list_iterations, score
+from tests.orchestrator.stub_search import (
+    INTERVAL,
+    ITERATIONS,
+    SAVED,
+    build_population,
+    build_search,
+    list_iterations,
+    list_made,
+    score,
+)
 
 DEADLINE_S = 250
 MARK = "SEGSHIFT_TEST_MARK"
 
 
-def start(store: Path, mark: str, iteration_s: float) -> subprocess.Popen[str]:
+def start(store: Path, mark: str, iteration_s: float, scheduler: str = "asha") -> subprocess.Popen[str]:
     environment = {**os.environ, MARK: mark, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path.cwd())}
     return subprocess.Popen(
-        [sys.executable, stub_search.__file__, str(store), str(iteration_s)],
+        [sys.executable, stub_search.__file__, str(store), str(iteration_s), scheduler],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True,
     )  # fmt: skip
 
@@ -108,6 +117,50 @@ def test_a_killed_search_repeats_nothing_that_has_ended(tmp_path: Path, monkeypa
     assert (store.folder(task.key) / "checkpoint.pth").read_text() == f"trained with {lr}"
     assert record.metrics["pruned_trials"] == sum(trial["status"] == "pruned" for trial in trials)
     assert sorted(record.files) == ["checkpoint.pth", TRIALS_FILE]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="finds the processes to kill in /proc")
+def test_a_killed_population_goes_on_from_its_members_own_resume_points(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two at a time on Ray, killed behind the first comparison: in the end it is the population that trains in turn."""
+    from orchestrator.execute import Assignment, execute
+    from orchestrator.stages import uda
+
+    monkeypatch.chdir(Path(stub_search.__file__).parents[2])
+    place, task, mark = tmp_path / "store", build_population(), uuid.uuid4().hex
+    store, quiet = Store(place), Store(tmp_path / "quiet")
+    heirs = store.scratch(task.key) / "trials"
+    process = start(place, mark, 0.05, "pbt")
+    deadline = time.monotonic() + DEADLINE_S
+    try:
+        while not any(heirs.glob("member-*/work/resume-*.pth")):
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < deadline, "nobody takes over from another one"
+            time.sleep(0.1)
+    finally:
+        kill_all(mark)
+        process.communicate()
+    assert not store.is_done(task.key)
+    before = list_made(place)
+
+    again = start(place, mark, 0.0, "pbt")
+    out, err = again.communicate(timeout=DEADLINE_S)
+    assert again.returncode == 0, err
+    assert json.loads(out.splitlines()[-1]) == {"complete": True, "messages": {}}
+    monkeypatch.setattr(uda, "run", stub_search.train_member)
+    execute(Assignment(task, "byhand", "full", {}, {}), quiet, lambda step, values: None)
+    trials, undisturbed = read_trials(store, task.key), read_trials(quiet, task.key)
+    for trial in (*trials, *undisturbed):
+        del trial["seconds"]
+    assert trials == undisturbed
+    assert [len(trial["curve"]) for trial in trials] == [ITERATIONS // INTERVAL] * 4
+    assert sum(len(trial["history"]) for trial in trials) == 2
+    made = list_made(place)
+    assert set(made) == set(list_made(quiet.root)), "other iterations than those of the undisturbed one"
+    assert len(made) - len(set(made)) <= 2 * SAVED, "more was repeated than lies after two resume points"
+    assert made[: len(before)] == before
 
 
 def test_what_tune_stops_without_a_word_was_stopped_by_the_hours(
