@@ -30,7 +30,8 @@ from orchestrator.stages.stage import StageContext
 from orchestrator.stages.trial import Trial, make_trial, place_trial
 from orchestrator.stages.trial_book import TrialBook
 from orchestrator.store import Store
-from orchestrator.trial_limit import limit_time
+from orchestrator.task_log import keep_log
+from orchestrator.trial_limit import keep_overdue, limit_time
 
 LEAST_S = 1.0  # ours: a search without any time is a search without a limit to Tune
 
@@ -86,6 +87,8 @@ def make_on_cluster(
     source = TrialSource(book, first)
 
     def end(trial: Trial, crash: str | None) -> None:
+        if crash is not None and task.settings.time_limit_s is not None:
+            keep_overdue(trial, task.settings.time_limit_s, context.folder / LOG_FILE)
         if book.find_outcome(trial) is None and is_stop_requested():
             return
         if book.find_outcome(trial) is None and crash is None and book.search.hours is None:
@@ -149,8 +152,9 @@ def _make(config: Mapping[str, Any], task: Task, context: StageContext, reporter
     def on_report(step: int, value: float, scalars: Mapping[str, float]) -> None:
         tune.report({"iterations": step, SCORE: value, "scalars": dict(scalars)})
 
+    log, title = context.folder / LOG_FILE, f"{task.name}, trial {trial.number}: {describe_point(point)}"
     try:
-        with reporter.hearing_stops(), limit_time(trial, task.settings.time_limit_s, context.folder / LOG_FILE):
+        with keep_log(log, title), reporter.hearing_stops(), limit_time(trial, task.settings.time_limit_s, log):
             make_trial(task, context, trial, on_report)
         tune.report({"ended": True})
     except Stopped:
