@@ -184,7 +184,10 @@ class SearchSettings(Settings):
         for axis in identity["space"].values():
             if isinstance(axis, dict) and axis.get("integers", 0) is None:
                 del axis["integers"]
-        if self.chosen_sampler.name not in LISTED_SAMPLERS:
+        is_told_apart = (
+            self.chosen_sampler.name == "random" and self.trials is None and not self.has_ranges
+        )  # from a grid
+        if self.chosen_sampler.name not in LISTED_SAMPLERS or is_told_apart:
             identity["sampler"] = self.chosen_sampler.model_dump(mode="json")
         if self.hours is not None:
             identity["hours"] = self.hours
@@ -245,6 +248,10 @@ class TrainingSearchSettings(SearchSettings):
     def is_maximised(self) -> bool:
         """Whether the best trial has most of the metric."""
         return self.mode != "min"
+
+    def identify(self) -> dict[str, Any]:
+        """Return what decides the result: a `mode` that says what its metric implies is as good as none."""
+        return {**super().identify(), "mode": self.mode if self.metric != "miou" else None}
 
 
 def list_points(search: SearchSettings) -> list[Point]:

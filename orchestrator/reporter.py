@@ -47,6 +47,14 @@ class Reporter:
         """Send live scalars of one trial, where the task is a search."""
         self.tracker.report.remote(name_trial_run(self.key, number), describe_point(point), step, dict(values))
 
+    def is_sweep_stopping(self) -> bool:
+        """Ask the tracker whether the whole sweep is stopping; not, where there is no answer."""
+        import ray
+
+        with contextlib.suppress(ray.exceptions.RayError):
+            return bool(ray.get(self.tracker.is_stopping.remote()))
+        return False
+
     @contextlib.contextmanager
     def hearing_stops(self) -> Iterator[None]:
         """Take SIGTERM (a machine that is about to be taken back) and the sweep's own word for requests to stop, for the body."""
@@ -65,10 +73,7 @@ class Reporter:
 
     def _ask(self, over: threading.Event) -> None:
         """Ask the tracker now and then whether the sweep is stopping, until `over`."""
-        import ray
-
         while not over.wait(LISTEN_S):
-            with contextlib.suppress(ray.exceptions.RayError):
-                if ray.get(self.tracker.is_stopping.remote()) and not over.is_set():
-                    request_stop()
-                    return
+            if self.is_sweep_stopping() and not over.is_set():
+                request_stop()
+                return

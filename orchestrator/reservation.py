@@ -6,6 +6,7 @@ other task, would wait for it for ever.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import uuid
 from pathlib import Path
@@ -37,7 +38,10 @@ def free_resources(scratch: Path) -> None:
     """Free what an attempt of the search with this scratch folder that died had reserved, if anything."""
     for entry in placement_group_table().values():
         if entry["name"].startswith(name_search(scratch)) and entry["state"] != "REMOVED":
-            remove_placement_group(ray.util.get_placement_group(entry["name"]))
+            with contextlib.suppress(
+                ValueError
+            ):  # another driver's: only its own job finds it, and it goes with that job
+                remove_placement_group(ray.util.get_placement_group(entry["name"]))
 
 
 def name_search(scratch: Path) -> str:

@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from adapt.errors import SpecError
+from experiments.graph import Graph
 from experiments.search import LISTED_SAMPLERS, SearchSettings, check_sampler, list_points
 from experiments.search_space import Point, RangeSettings, draw_points, round_value
+from experiments.searched_training import find_search
 
 SCORE = "score"  # under which Tune's samplers and schedulers hear of a trial
 SEED_NAMES = ("seed", "random_state", "random_state_seed")  # how Tune's samplers call theirs
@@ -159,6 +161,26 @@ class TuneSampler:
     def load(self, file: Path) -> None:
         """Go on from Tune's own form."""
         self._searcher.restore(str(file))
+
+
+def check_samplers(graph: Graph) -> None:
+    """Refuse a search whose sampler does not take it, before anything runs.
+
+    Args:
+        graph: the tasks; samplers that need Ray Tune's classes are opened once, and Ray is not started.
+
+    Raises:
+        PrerequisiteError: a sampler's package is not installed.
+        SpecError: it does not take its settings, or the space.
+    """
+    for task in graph.tasks.values():
+        search = find_search(task.settings)
+        if search is None:
+            continue
+        try:
+            open_sampler(search)
+        except SpecError as error:
+            raise SpecError(f"stage '{task.stage}': {error}") from error
 
 
 def open_sampler(search: SearchSettings) -> Sampler:

@@ -7,6 +7,7 @@ its book for trials and tells it what they report.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import os
@@ -17,7 +18,7 @@ from dataclasses import replace
 from typing import Any
 
 from adapt.errors import TaskError
-from adapt.stopping import Stopped
+from adapt.stopping import Stopped, is_stop_requested
 from experiments.search_space import describe_point
 from experiments.task import Task
 from orchestrator.backend import LOG_FILE
@@ -25,12 +26,15 @@ from orchestrator.execute import CRASH_RETRIES, Assignment, Attempt, attempt
 from orchestrator.population import PAUSED_S
 from orchestrator.reporter import Reporter
 from orchestrator.sampling import SCORE, NoPoint
-from orchestrator.stages.search import note_end, prune, run
+from orchestrator.stages.search import LATE, note_end, prune, run
 from orchestrator.stages.stage import StageContext
 from orchestrator.stages.trial import Trial, make_trial, place_trial
 from orchestrator.stages.trial_book import TrialBook
 from orchestrator.store import Store
-from orchestrator.trial_limit import limit_time
+from orchestrator.task_log import keep_log
+from orchestrator.trial_limit import keep_overdue, limit_time
+
+LEAST_S = 1.0  # ours: a search without any time is a search without a limit to Tune
 
 
 def attempt_search(assignment: Assignment, store: Store, reporter: Reporter) -> Attempt:
@@ -65,6 +69,7 @@ def make_on_cluster(
 
     Raises:
         TaskError: a trial stopped by an error that is none of its point's.
+        Stopped: this process was asked to stop; what has not ended goes on at the next attempt.
     """
     first = book.next()
     if isinstance(first, NoPoint):
@@ -74,7 +79,7 @@ def make_on_cluster(
     from ray import tune
 
     from orchestrator.reservation import free_resources, name_search, request_resources
-    from orchestrator.tune_adapter import TrialSource, TrialWatch
+    from orchestrator.tune_adapter import StopWatch, TrialSource, TrialWatch
 
     free_resources(context.scratch)
     work = functools.partial(_make, task=task, context=replace(context, on_step=_ignore), reporter=reporter)
@@ -82,9 +87,17 @@ def make_on_cluster(
     work.__name__ = name_search(context.scratch)  # type: ignore[attr-defined]
     source = TrialSource(book, first)
 
+    def tell() -> None:
+        with contextlib.suppress(Stopped):  # would be an error of Tune's own; the search is stopped below
+            on_done()
+
     def end(trial: Trial, crash: str | None) -> None:
         if book.has_paused(trial):
-            on_done()
+            tell()
+            return
+        if crash is not None and task.settings.time_limit_s is not None:
+            keep_overdue(trial, task.settings.time_limit_s, context.folder / LOG_FILE)
+        if book.find_outcome(trial) is None and is_stop_requested():
             return
         if book.find_outcome(trial) is None and crash is None and book.search.hours is None:
             book.error = book.error or TaskError(
@@ -93,16 +106,17 @@ def make_on_cluster(
             )
             return
         if book.find_outcome(trial) is None and crash is None:
-            prune(book, trial, "the hours of the search were over")
+            prune(book, trial, LATE)
         elif book.find_outcome(trial) is None:
             trial.keep("failed", 0.0, reason=f"its process died {CRASH_RETRIES + 1} times ({crash}).")
         note_end(task, book, trial)
         book.close(trial)
-        on_done()
+        tell()
 
     def watch(trial: Trial, step: int, value: float, scalars: Mapping[str, float]) -> None:
         reporter.report_trial(trial.number, trial.point, step, {**scalars, SCORE: value})
 
+    stops = StopWatch(reporter.is_sweep_stopping)
     tuner = tune.Tuner(
         tune.with_resources(work, request_resources(task.resources, context.scratch)),
         tune_config=tune.TuneConfig(
@@ -111,16 +125,20 @@ def make_on_cluster(
             num_samples=-1,  # the book says when there are enough
             reuse_actors=True,
             max_concurrent_trials=book.search.concurrent,
-            time_budget_s=book.left_s,
+            time_budget_s=None if book.left_s is None else max(book.left_s, LEAST_S),
         ),
         run_config=tune.RunConfig(
             name=f"tune-{uuid.uuid4().hex}",
             storage_path=str(context.scratch.absolute()),
             failure_config=tune.FailureConfig(max_failures=CRASH_RETRIES),
             verbose=0,
+            stop=stops,
+            callbacks=[stops],
         ),
     )
     tuner.fit()
+    if is_stop_requested():
+        raise Stopped("the search was stopped")
     if book.error is not None:
         raise book.error
     for trial in book.trials:  # Tune says nothing of those that it stops when the hours are over
@@ -131,7 +149,7 @@ def make_on_cluster(
 def _make(config: Mapping[str, Any], task: Task, context: StageContext, reporter: Reporter) -> None:
     """Make one trial in a process of Tune's. An error is reported: Tune would take one that is raised for a crash.
 
-    A trial that is asked to stop is a crash to Tune, and rightly: it goes on from what it kept when it is started again.
+    So is a trial that was asked to stop: it would be started again, until it had no attempt left.
     """
     from ray import tune
 
@@ -142,12 +160,13 @@ def _make(config: Mapping[str, Any], task: Task, context: StageContext, reporter
     def on_report(step: int, value: float, scalars: Mapping[str, float]) -> None:
         tune.report({"iterations": step, SCORE: value, "scalars": dict(scalars)})
 
+    log, title = context.folder / LOG_FILE, f"{task.name}, trial {trial.number}: {describe_point(point)}"
     try:
-        with reporter.hearing_stops(), limit_time(trial, task.settings.time_limit_s, context.folder / LOG_FILE):
+        with keep_log(log, title), reporter.hearing_stops(), limit_time(trial, task.settings.time_limit_s, log):
             paused_s = make_trial(task, context, trial, on_report)
         tune.report({"ended": True} if paused_s is None else {PAUSED_S: paused_s})
     except Stopped:
-        raise
+        tune.report({"stopped": True})
     except Exception as error:
         message = f"The trial {describe_point(trial.point)} stopped. {type(error).__name__}: {error}"
         tune.report({"error": message, "traceback": traceback.format_exc()})

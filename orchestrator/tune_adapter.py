@@ -1,16 +1,18 @@
-"""The two faces that a search shows to Ray Tune: where trials come from, and who watches what they report."""
+"""The faces that a search shows to Ray Tune: where trials come from, who watches what they report, and who stops them all."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ray.tune import Callback, Stopper
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from adapt.errors import TaskError
+from adapt.stopping import is_stop_requested, request_stop
 from experiments.task import Task
 from orchestrator.early_stopping import STEP, EarlyStopping
 from orchestrator.population import PAUSED_S
@@ -49,6 +51,8 @@ class TrialSource(Searcher):
 
     def suggest(self, trial_id: str) -> Any:
         """Give the next trial, nothing for now, or the end."""
+        if is_stop_requested():
+            return Searcher.FINISHED
         trial, self._first = self._first or self._book.next(), None
         if trial is NoPoint.LATER:
             return None
@@ -95,7 +99,9 @@ class TrialWatch(FIFOScheduler):
         if "error" in result and self._book.error is None:
             self._book.error = TaskError(result["error"])
             self._book.error.add_note(result["traceback"])
-        if self._book.error is not None:
+        if "stopped" in result:  # the sweep stops, and the trial heard of it before the search did
+            request_stop()
+        if self._book.error is not None or "stopped" in result:
             return str(TrialScheduler.STOP)
         if PAUSED_S in result:
             self._book.pause(made, float(result[PAUSED_S]))
@@ -127,6 +133,35 @@ class TrialWatch(FIFOScheduler):
         if self._book.error is None:
             self._on_end(made, crash)
             self._rule.end(made.number)
+
+
+class StopWatch(Stopper, Callback):
+    """Ends a search that was asked to stop: once its trials have stopped, where they were asked too, else at once.
+
+    Args:
+        is_sweep_stopping: says whether the trials hear of it as well, and keep what they go on from.
+    """
+
+    def __init__(self, is_sweep_stopping: Callable[[], bool]) -> None:
+        self._is_sweep_stopping = is_sweep_stopping
+        self._do_trials_hear: bool | None = None
+        self._running = 0
+
+    def on_step_begin(self, iteration: int, trials: Sequence[Any], **info: Any) -> None:
+        """Count the trials that run."""
+        self._running = sum(trial.status == trial.RUNNING for trial in trials)
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """Stop no trial for what it reports."""
+        return False
+
+    def stop_all(self) -> bool:
+        """Say whether the search is over."""
+        if not is_stop_requested():
+            return False
+        if self._do_trials_hear is None:
+            self._do_trials_hear = self._is_sweep_stopping()
+        return not (self._do_trials_hear and self._running)
 
 
 def describe_death(trial: Any) -> str:

@@ -66,6 +66,7 @@ def run(options: argparse.Namespace) -> int:
     from rich.console import Console
 
     from orchestrator.leaderboard.publish import publish
+    from orchestrator.sampling import check_samplers
     from orchestrator.store import open_store
 
     console = Console()
@@ -78,6 +79,7 @@ def run(options: argparse.Namespace) -> int:
     state = survey(plan.graph, store)
     mirror = None if options.no_mlflow else choose_mirror(plan, workspace, store)
     if state.count(Status.WAITING):
+        check_samplers(plan.graph)
         run_waiting(plan, state, store, mirror, workspace, options, console)
     else:
         console.print(f"All {len(state.status)} tasks are in the store already: nothing to run.")

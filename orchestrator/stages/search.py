@@ -22,6 +22,9 @@ Evaluate = Callable[[Task, StageContext, TrialBook, Callable[[], None]], None]
 """Makes the trials that a book gives until it gives none, and calls its last argument whenever one has ended."""
 
 
+LATE = "the hours of the search were over"  # why a trial was stopped
+
+
 class HoursOverError(Exception):
     """The search's hours were over while a trial ran."""
 
@@ -56,7 +59,7 @@ def make_alone(task: Task, context: StageContext, book: TrialBook, trial: Trial)
         if paused_s is not None:
             book.pause(trial, paused_s)
     except HoursOverError:
-        prune(book, trial, "the hours of the search were over")
+        prune(book, trial, LATE)
     note_end(task, book, trial)
 
 
@@ -72,6 +75,14 @@ def prune(book: TrialBook, trial: Trial, reason: str) -> None:
     """Note that a trial was stopped before its end."""
     curve = book.read_curve(trial)
     trial.keep("pruned", book.measure_s(trial), reason=reason, **({"score": curve[-1][1]} if curve else {}))
+
+
+def prune_late(book: TrialBook) -> None:
+    """Leave what an interrupted search had begun, where its hours are used up already."""
+    for trial in book.trials if book.left_s == 0 else ():
+        if book.find_outcome(trial) is None:
+            prune(book, trial, LATE)
+            book.close(trial)
 
 
 def run(task: Task, context: StageContext, evaluate: Evaluate = make_in_turn) -> StageResult:
@@ -95,6 +106,7 @@ def run(task: Task, context: StageContext, evaluate: Evaluate = make_in_turn) ->
         context.on_step(*book.measure_progress())
 
     report()
+    prune_late(book)
     evaluate(task, context, book, report)
     outcomes = [_require_outcome(book, trial) for trial in book.trials]
     best = book.find_best()

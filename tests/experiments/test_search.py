@@ -19,7 +19,9 @@ from adapt.tta.settings import (
     TentSettings,
 )
 from experiments.search import (
+    SamplerSettings,
     StreamSearchSettings,
+    TrainingSearchSettings,
     apply_point,
     check_space,
     describe_domains,
@@ -148,6 +150,22 @@ def test_how_many_trials_run_at_once_is_no_part_of_what_is_searched() -> None:
     one, other = make_search({"lr": [1e-4]}), make_search({"lr": [1e-4]}, concurrent=2)
     assert other.concurrent == 2
     assert one.model_dump(mode="json") == other.model_dump(mode="json")
+
+
+def test_what_gives_the_same_result_has_one_identity_and_what_does_not_has_two() -> None:
+    space = {"training.optimizer.lr": (0.1, 0.2, 0.3)}
+    plain = TrainingSearchSettings(space=space, hours=1)
+    grid = TrainingSearchSettings(space=space, hours=1, sampler=SamplerSettings(name="grid"))
+    drawn = TrainingSearchSettings(space=space, hours=1, sampler=SamplerSettings(name="random"))
+    assert plain.identify() == grid.identify() != drawn.identify()
+    assert "sampler" not in grid.identify(), "older than samplers"
+    counted = TrainingSearchSettings(space=space, trials=2, sampler=SamplerSettings(name="random"))
+    assert "sampler" not in counted.identify(), "only it has `trials`"
+    told = TrainingSearchSettings(space=space, hours=1, mode="max")
+    assert told.identify() == plain.identify()
+    assert [
+        TrainingSearchSettings(space=space, metric="loss", mode=mode).identify()["mode"] for mode in ("min", "max")
+    ] == ["min", "max"]
 
 
 def test_the_choice_in_words() -> None:

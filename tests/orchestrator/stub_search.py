@@ -9,11 +9,13 @@ import json
 import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 from adapt.errors import TaskError
+from adapt.stopping import Stopped, is_stop_requested
 from experiments.graph import Graph
 from experiments.schema import UdaStage
 from experiments.task import Task
@@ -24,6 +26,7 @@ TOY = Network(architecture="Toy", parameters=7, checkpoint_sha256=None, trained_
 ITERATIONS, INTERVAL, SAVED = 60, 10, 5  # of a trial; between two reports; between two resume points
 PBT = {"name": "pbt", "interval": 2 * INTERVAL}
 MEMBERS_LOG = "members"  # beside the store's tasks: who made which iteration at which rate, in a population
+GRACE_S = 200.0  # for a sweep that is stopped
 SPACE = {"training.optimizer.lr": {"uniform": [0.1, 0.9]}}
 
 
@@ -64,10 +67,14 @@ def train(task: Task, context: StageContext) -> StageResult:
         time.sleep(seconds)
         if iteration % INTERVAL == 0:
             context.on_step(iteration, {"validation_miou": score(lr, iteration)})
-        if iteration % SAVED == 0:
+        is_stopping = is_stop_requested() and iteration < task.settings.training.iterations
+        if iteration % SAVED == 0 or is_stopping:
             draft = context.scratch / "draft"
             draft.write_text(str(iteration))
             draft.replace(resume)
+        if is_stopping:
+            raise Stopped(f"stopped after iteration {iteration}")
+        if iteration % SAVED == 0:
             context.on_step(iteration, {"loss": 1 / iteration, "lr": lr})
     (context.folder / "checkpoint.pth").write_text(f"trained with {lr}")
     return StageResult(network=TOY, classes=("road",), metrics={"miou_last": score(lr, ITERATIONS)})
@@ -137,13 +144,20 @@ def run_on_stub_worker(assignment: Any, store: Any, tracker: Any, training: Any)
         real(config, **given)
 
     search._make = make
+    (store.root / "search-pid").write_text(str(os.getpid()))
     try:
         return driver.run_on_worker.original(assignment, store, tracker)
     finally:
         search._make = real
 
 
-def sweep(place: Path, task: Task, mirror: Any = None, training: Any = train) -> Any:
+def sweep(
+    place: Path,
+    task: Task,
+    mirror: Any = None,
+    training: Any = train,
+    on_change: Callable[[Any], None] = lambda state: None,
+) -> Any:
     """Sweep the graph of one task on the cluster that is open, and return its state."""
     from orchestrator import driver
     from orchestrator.store import Store
@@ -163,7 +177,7 @@ def sweep(place: Path, task: Task, mirror: Any = None, training: Any = train) ->
     plan: Any = SimpleNamespace(graph=graph, facts=facts, cache=None)
     driver.run_on_worker = remote
     try:
-        return driver.run_sweep(plan, survey(graph, store), store, mirror, lambda state: None)
+        return driver.run_sweep(plan, survey(graph, store), store, mirror, on_change, GRACE_S)
     finally:
         driver.run_on_worker = original
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,11 @@ import pytest
 
 from adapt.errors import PrerequisiteError, SpecError
 from experiments import search as search_module
+from experiments.graph import Graph
 from experiments.search import TrainingSearchSettings, list_points
 from experiments.search_space import Point
-from orchestrator.sampling import ListedSampler, NoPoint, Sampler, TuneSampler, open_sampler
+from orchestrator.sampling import ListedSampler, NoPoint, Sampler, TuneSampler, check_samplers, open_sampler
+from tests.orchestrator.stub_search import build_search
 
 RANGES = {"lr": {"log_uniform": [1e-4, 1.0]}, "width": {"integers": [2, 9]}, "kind": [{"name": "a"}, {"name": "b"}]}
 
@@ -111,6 +114,14 @@ def test_a_setting_that_the_sampler_does_not_have_is_named() -> None:
     search = make_search(RANGES, trials=3, sampler={"name": "optuna", "settings": {"gamma": 3}})
     with pytest.raises(SpecError, match=r"Ray Tune's 'optuna' takes no 'gamma'\. It takes: space, metric, mode"):
         open_sampler(search)
+
+
+def test_a_sampler_that_does_not_take_its_search_is_refused_before_it_runs() -> None:
+    good, bad = build_search("a"), build_search("b", sampler={"name": "optuna", "settings": {"wits": 3}})
+    graph = Graph("byhand", "full", "A question", {good.key: good}, (good,), {})
+    check_samplers(graph)
+    with pytest.raises(SpecError, match=r"stage 'tuned': .*takes no 'wits'"):
+        check_samplers(replace(graph, tasks={good.key: good, bad.key: bad}))
 
 
 def test_a_package_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -9,12 +10,15 @@ import subprocess
 import sys
 import time
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 
 from experiments.search import TRIALS_FILE
+from orchestrator.reporter import Reporter
 from orchestrator.store import Store
 from tests.orchestrator import stub_search
 from tests.orchestrator.stub_search import (
@@ -48,6 +52,18 @@ def kill_all(mark: str) -> None:
                 os.kill(int(entry.name), signal.SIGKILL)
         except (FileNotFoundError, ProcessLookupError, PermissionError):
             continue
+
+
+@contextlib.contextmanager
+def pickled_by_value(module: ModuleType) -> Iterator[None]:
+    """Have Ray's workers take what a module has without an import of it."""
+    from ray import cloudpickle
+
+    cloudpickle.register_pickle_by_value(module)
+    try:
+        yield
+    finally:
+        cloudpickle.unregister_pickle_by_value(module)
 
 
 def read_trials(store: Store, key: str) -> list[dict[str, Any]]:
@@ -163,6 +179,60 @@ def test_a_killed_population_goes_on_from_its_members_own_resume_points(
     assert made[: len(before)] == before
 
 
+@pytest.mark.slow
+def test_a_search_that_is_asked_to_stop_goes_on_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """First the sweep is stopped, then the search's own process gets a SIGTERM; nothing fails and nothing is lost."""
+    from orchestrator.cluster_session import open_cluster
+
+    monkeypatch.chdir(Path(stub_search.__file__).parents[2])
+    monkeypatch.setenv("STUB_ITERATION_S", "0.1")
+    store, task = Store(tmp_path / "store"), build_search(trials=5, concurrent=2)
+    outcomes = store.scratch(task.key) / "trials"
+    done = 0  # trials that have to end before the next stop
+
+    def has_come_on() -> bool:
+        kept = len(list(outcomes.glob("*.json")))
+        return kept > done and any(
+            max(made) < ITERATIONS - 2 * INTERVAL for made in list_iterations(store.root).values() if len(made) > 1
+        )
+
+    def stop_sweep(state: Any) -> None:
+        if not state.is_stopping and has_come_on():
+            raise KeyboardInterrupt
+
+    signalled: list[int] = []
+
+    def stop_search(state: Any) -> None:
+        if not signalled and has_come_on():
+            signalled.append(int((store.root / "search-pid").read_text()))
+            os.kill(signalled[0], signal.SIGTERM)
+
+    def read_outcomes() -> dict[str, str]:
+        return {file.name: json.loads(file.read_text())["status"] for file in outcomes.glob("*.json")}
+
+    with pickled_by_value(stub_search), open_cluster(None, dashboard=False, cpus=2):
+        with pytest.raises(KeyboardInterrupt):
+            stub_search.sweep(store.root, task, on_change=stop_sweep)
+        stopped, before = read_outcomes(), list_iterations(store.root)
+        assert not store.is_done(task.key)
+        assert store.read_failure(task.key) is None
+        assert set(stopped.values()) == {"done"}
+        assert len(before) > len(stopped), "a trial was stopped on its way"
+        done = len(stopped)
+        state = stub_search.sweep(store.root, task, on_change=stop_search)
+    assert state.is_complete, state.messages
+    assert signalled
+    trials, after = read_trials(store, task.key), list_iterations(store.root)
+    assert [trial["status"] for trial in trials] == ["done"] * 5
+    assert sorted(after) == sorted(trial["point"]["training.optimizer.lr"] for trial in trials)
+    for lr, made in before.items():
+        if max(made) < ITERATIONS:  # it kept what it had done, and no signal reached it
+            assert after[lr][: len(made) + 1] == list(range(1, len(made) + 2))
+    for made in after.values():
+        assert set(made) == set(range(1, ITERATIONS + 1))
+        assert len(made) - ITERATIONS <= SAVED, "more was repeated than lies after the resume point"
+
+
 def test_what_tune_stops_without_a_word_was_stopped_by_the_hours(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -190,7 +260,7 @@ def test_what_tune_stops_without_a_word_was_stopped_by_the_hours(
     monkeypatch.setattr(tune, "Tuner", Tuner)
     monkeypatch.setattr(reservation, "free_resources", lambda scratch: None)
     ended: list[int] = []
-    search.make_on_cluster(task, context, book, lambda: ended.append(1), lambda *given: None)
+    search.make_on_cluster(task, context, book, lambda: ended.append(1), Reporter(None, "", ""))
     outcomes = [book.find_outcome(trial) for trial in book.trials]
     assert [(outcome.status, outcome.score) for outcome in outcomes if outcome] == [("pruned", 0.4), ("pruned", None)]
     assert {outcome.reason for outcome in outcomes if outcome} == {"the hours of the search were over"}
