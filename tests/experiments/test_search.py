@@ -20,6 +20,7 @@ from adapt.tta.settings import (
 )
 from experiments.search import (
     StreamSearchSettings,
+    TrainingSearchSettings,
     apply_point,
     check_space,
     describe_domains,
