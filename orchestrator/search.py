@@ -79,6 +79,7 @@ def make_on_cluster(
 
     from orchestrator.early_stopping import EarlyStopping
     from orchestrator.reservation import free_resources, name_search, request_resources
+    from orchestrator.trial_processes import adopt_trial_processes
     from orchestrator.tune_adapter import StopWatch, TrialSource, TrialWatch
 
     training = getattr(task.settings, "training", None)
@@ -87,6 +88,7 @@ def make_on_cluster(
     first = book.next()
     if isinstance(first, NoPoint):
         return
+    adopt_trial_processes()
     free_resources(context.scratch)
     work = functools.partial(_make, task=task, context=replace(context, on_step=_ignore), reporter=reporter)
     # Tune finds a function again by its name, on the whole cluster: searches at the same time need names of their own.
