@@ -33,14 +33,21 @@ class EarlyStopping:
         search: the search.
         book: what was reported before.
         length: iterations of a trial that is not stopped.
+
+    Attributes:
+        judged: trials that were stopped at their last report before an interruption -> the step of that report; the process
+            may have died before it could stop them.
     """
 
     def __init__(self, search: SearchSettings, book: TrialBook, length: int) -> None:
         self._rule = build_rule(search, length)
         self._known: dict[int, KnownTrial] = {}
         self._last: dict[int, dict[str, float]] = {}
+        self.judged: dict[int, int] = {}
         for report in book.reports:
-            self.judge(report.trial, report.step, report.value)
+            self.judged.pop(report.trial, None)
+            if not self.judge(report.trial, report.step, report.value):
+                self.judged[report.trial] = report.step
         for trial in book.trials:
             if book.find_outcome(trial) is not None:
                 self.end(trial.number)
@@ -58,6 +65,11 @@ class EarlyStopping:
         """Take note of a trial's end."""
         if number in self._last:
             self._rule.on_trial_complete(None, self._known[number], self._last.pop(number))
+
+
+def describe_stop(search: SearchSettings, step: int) -> str:
+    """Say why a trial was stopped."""
+    return f"{search.scheduler.name} stopped it at iteration {step}"
 
 
 def build_rule(search: SearchSettings, length: int) -> Any:

@@ -15,7 +15,7 @@ import traceback
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from adapt.errors import TaskError
 from adapt.stopping import Stopped, is_stop_requested
@@ -33,6 +33,9 @@ from orchestrator.stages.trial_book import TrialBook
 from orchestrator.store import Store
 from orchestrator.task_log import keep_log
 from orchestrator.trial_limit import keep_overdue, limit_time
+
+if TYPE_CHECKING:
+    from orchestrator.early_stopping import EarlyStopping
 
 LEAST_S = 1.0  # ours: a search without any time is a search without a limit to Tune
 
@@ -71,16 +74,22 @@ def make_on_cluster(
         TaskError: a trial stopped by an error that is none of its point's.
         Stopped: this process was asked to stop; what has not ended goes on at the next attempt.
     """
-    first = book.next()
-    if isinstance(first, NoPoint):
-        return
     os.environ["RAY_CHDIR_TO_TRIAL_DIR"] = "0"  # paths in settings are relative to where the sweep was started
     os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"  # CSV, JSON and TensorBoard files that nobody reads
     from ray import tune
 
+    from orchestrator.early_stopping import EarlyStopping
     from orchestrator.reservation import free_resources, name_search, request_resources
+    from orchestrator.trial_processes import adopt_trial_processes
     from orchestrator.tune_adapter import StopWatch, TrialSource, TrialWatch
 
+    training = getattr(task.settings, "training", None)
+    rule = EarlyStopping(book.search, book, 1 if training is None else training.iterations)
+    prune_judged(book, rule)
+    first = book.next()
+    if isinstance(first, NoPoint):
+        return
+    adopt_trial_processes()
     free_resources(context.scratch)
     work = functools.partial(_make, task=task, context=replace(context, on_step=_ignore), reporter=reporter)
     # Tune finds a function again by its name, on the whole cluster: searches at the same time need names of their own.
@@ -121,7 +130,7 @@ def make_on_cluster(
         tune.with_resources(work, request_resources(task.resources, context.scratch)),
         tune_config=tune.TuneConfig(
             search_alg=source,
-            scheduler=TrialWatch(task, book, source, watch, end),
+            scheduler=TrialWatch(book, source, rule, watch, end),
             num_samples=-1,  # the book says when there are enough
             reuse_actors=True,
             max_concurrent_trials=book.search.concurrent,
@@ -144,6 +153,18 @@ def make_on_cluster(
     for trial in book.trials:  # Tune says nothing of those that it stops when the hours are over
         if book.find_outcome(trial) is None:
             end(trial, None)
+
+
+def prune_judged(book: TrialBook, rule: EarlyStopping) -> None:
+    """Stop those trials of an interrupted search that were to be stopped when its process died."""
+    from orchestrator.early_stopping import describe_stop
+
+    for number, step in rule.judged.items():
+        trial = book.trials[number]
+        if book.find_outcome(trial) is None:
+            prune(book, trial, describe_stop(book.search, step))
+            book.close(trial)
+            rule.end(number)
 
 
 def _make(config: Mapping[str, Any], task: Task, context: StageContext, reporter: Reporter) -> None:

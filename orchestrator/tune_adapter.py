@@ -13,8 +13,7 @@ from ray.tune.search import Searcher
 
 from adapt.errors import TaskError
 from adapt.stopping import is_stop_requested, request_stop
-from experiments.task import Task
-from orchestrator.early_stopping import STEP, EarlyStopping
+from orchestrator.early_stopping import STEP, EarlyStopping, describe_stop
 from orchestrator.population import PAUSED_S
 from orchestrator.sampling import SCORE, NoPoint
 from orchestrator.stages.search import prune
@@ -77,21 +76,22 @@ class TrialWatch(FIFOScheduler):
     """Tells the book what trials report, stops those that the search's scheduler stops, and notices their end.
 
     Args:
-        task: the search.
         book: is told.
         source: knows which trial is which.
+        rule: stops trials early.
         on_report: hears of each report.
         on_end: hears of each end.
     """
 
-    def __init__(self, task: Task, book: TrialBook, source: TrialSource, on_report: OnReport, on_end: OnEnd) -> None:
+    def __init__(
+        self, book: TrialBook, source: TrialSource, rule: EarlyStopping, on_report: OnReport, on_end: OnEnd
+    ) -> None:
         super().__init__()
-        training = getattr(task.settings, "training", None)
         self._book = book
         self._source = source
         self._on_report = on_report
         self._on_end = on_end
-        self._rule = EarlyStopping(book.search, book, 1 if training is None else training.iterations)
+        self._rule = rule
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """Say whether a trial goes on."""
@@ -112,7 +112,7 @@ class TrialWatch(FIFOScheduler):
         self._on_report(made, step, value, scalars)
         if not self._book.note(made, step, value) or self._rule.judge(made.number, step, value):
             return str(TrialScheduler.CONTINUE)
-        prune(self._book, made, f"{self._book.search.scheduler.name} stopped it at iteration {step}")
+        prune(self._book, made, describe_stop(self._book.search, step))
         return str(TrialScheduler.STOP)
 
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:

@@ -71,6 +71,13 @@ def test_a_new_attempt_judges_as_the_old_one_would_have(scheduler: dict[str, Any
     assert walk(resumed, CURVES[cut:]) == straight[cut:]
 
 
+def test_a_new_attempt_knows_whom_the_old_one_had_to_stop() -> None:
+    resumed = EarlyStopping(make_search({"name": "asha", "grace": 10}), make_book(CURVES), 90)
+    last = {number: (step, goes_on) for (number, step, _), goes_on in zip(CURVES, asha_by_hand(CURVES, 1), strict=True)}
+    assert resumed.judged == {number: step for number, (step, goes_on) in last.items() if not goes_on}
+    assert resumed.judged[3] == 10
+
+
 def test_the_median_rule_compares_with_running_means_of_the_others() -> None:
     rule = EarlyStopping(make_search({"name": "median", "grace": 10, "min_trials": 2}), make_book(), 90)
     goes_on = walk(rule, CURVES)

@@ -18,6 +18,7 @@ from experiments.schema import ResourceSettings, SearchStage
 from experiments.search import METHOD_FILE, TRIALS_FILE
 from experiments.task import Task
 from orchestrator import driver
+from orchestrator.backend import LOG_FILE
 from orchestrator.cluster_session import ClusterSession, open_cluster
 from orchestrator.execute import Assignment, attempt, execute
 from orchestrator.record import Cell, Network
@@ -166,7 +167,10 @@ def test_trials_run_beside_the_search_and_outlive_it(
     assert threads == "1"
 
     # nothing is left: not in the store, not where the sweep was started, not at home, not on the cluster
-    assert sorted(os.listdir(store.folder(task.key))) == [".lease.json.thief", METHOD_FILE, "record.json", TRIALS_FILE]
+    left = [".lease.json.thief", LOG_FILE, METHOD_FILE, "record.json", TRIALS_FILE]
+    assert sorted(os.listdir(store.folder(task.key))) == left
+    log = store.log_file(task.key).read_text()
+    assert [f"{task.name}, trial {number}: lr=" in log for number in range(7)] == [True] * 6 + [False]
     assert os.listdir(tmp_path) == ["store"]
     assert [name for name in os.listdir(start_folder) if not name.startswith(".")] == []
     import ray

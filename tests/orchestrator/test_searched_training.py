@@ -265,3 +265,40 @@ def test_what_tune_stops_without_a_word_was_stopped_by_the_hours(
     assert [(outcome.status, outcome.score) for outcome in outcomes if outcome] == [("pruned", 0.4), ("pruned", None)]
     assert {outcome.reason for outcome in outcomes if outcome} == {"the hours of the search were over"}
     assert len(ended) == 2
+
+
+def test_a_trial_that_was_to_be_stopped_when_the_search_died_is_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ray import tune
+
+    from orchestrator import reservation, search
+    from orchestrator.stages.stage import StageContext
+    from orchestrator.stages.trial_book import TrialBook
+
+    task = build_search(trials=2, scheduler={"name": "asha", "grace": INTERVAL, "reduction": 2})
+    context = StageContext(tmp_path, tmp_path, {}, {}, {}, 1, 0, lambda step, values: None)
+    book = TrialBook(task, context)
+    good, bad = book.next(), book.next()
+    book.note(good, INTERVAL, 0.9)
+    book.note(bad, INTERVAL, 0.1)  # below the better half of its rung; here the process died
+    given: list[Any] = []
+
+    class Tuner:
+        def __init__(self, *given: Any, tune_config: Any, **named: Any) -> None:
+            self.source = tune_config.search_alg
+
+        def fit(self) -> None:
+            given.extend(self.source.suggest(name) for name in "ab")
+            again.trials[0].keep("done", 1.0, score=0.9)
+
+    monkeypatch.setattr(tune, "Tuner", Tuner)
+    monkeypatch.setattr(reservation, "free_resources", lambda scratch: None)
+    again = TrialBook(task, context)
+    search.make_on_cluster(task, context, again, lambda: None, Reporter(None, "", ""))
+    assert given[0]["trial"] == good.number
+    assert given[1] == "FINISHED"
+    outcome = again.find_outcome(again.trials[1])
+    assert outcome is not None
+    assert (outcome.status, outcome.score) == ("pruned", 0.1)
+    assert outcome.reason == f"asha stopped it at iteration {INTERVAL}"
