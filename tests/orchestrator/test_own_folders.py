@@ -70,6 +70,7 @@ def test_the_example_is_short_and_needs_nothing_but_folders() -> None:
     assert example["models"] == {"network": {"config": "unet_small"}}, "this one needs no weight file"
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_the_example_adapts_and_scores(tmp_path: Path, start_segshift: Callable[..., subprocess.Popen[str]]) -> None:
     data, store, file = tmp_path / "data", tmp_path / "store", tmp_path / "my.yaml"

@@ -110,6 +110,7 @@ def run_with_a_shard_that_dies(assignment: Any, store: Store, tracker: Any) -> t
 _run_on_worker = driver.run_on_worker
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_cluster")
 def test_shards_make_the_record_of_one_process(plan: Plan, tmp_path: Path) -> None:
     (task,) = plan.graph.tasks.values()

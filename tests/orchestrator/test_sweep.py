@@ -187,6 +187,7 @@ def test_a_damaged_checkpoint_is_noticed_and_mended_by_the_remedy(finished_store
     assert (finished_store / BOARD / "leaderboard.json").read_bytes() == board
 
 
+@pytest.mark.slow
 def test_a_killed_sweep_goes_on_to_the_same_result(
     finished_sweep, tmp_path: Path, start_segshift, run_sweep: Sweep, tiny: Path
 ) -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 
+import pytest
 import torch
 from torch import nn
 
@@ -95,6 +96,7 @@ def run(*streams: str) -> dict[str, str]:
     return json.loads(subprocess.run(line, check=True, capture_output=True, text=True).stdout)
 
 
+@pytest.mark.slow
 def test_a_second_stream_is_that_of_a_fresh_process():
     after, fresh, first = run("first", "second"), run("second"), run("first")
     assert list(after) == list(METHODS)

@@ -61,7 +61,7 @@ def test_a_failure_is_noted_and_told_while_the_sweep_goes_on(
     seen: list[Any] = []
 
     def run_sweep(
-        plan: Any, state: SweepState, store: Store, mirror: Any, on_change: Any, grace_s: float
+        plan: Any, state: SweepState, store: Store, mirror: Any, on_change: Any, grace_s: float, is_elastic: bool
     ) -> SweepState:
         state.status[bad.key], state.messages[bad.key] = Status.FAILED, "no luck"
         on_change(state)
