@@ -1,22 +1,116 @@
-"""A row of a leaderboard: one entry, its scores over seeds, and the name that it is shown under."""
+"""A row of a leaderboard: one entry, its scores over seeds, the name that it is shown under, and what it opens to."""
 
 from __future__ import annotations
 
 import statistics
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Status = Literal["reproduced", "self-reported"]
+"""Whether the records behind a row are this store's own, or somebody else's word."""
 
 
 @dataclass(frozen=True)
 class Score:
     """A score over the seeds of a row: mean and sample standard deviation (None below two seeds or where one is missing).
 
-    `reason` says why there is none where the row's own reason does not.
+    `reason` says why there is none where the row's own reason does not. `low` and `high` bound the mean's 95 % bootstrap
+    interval over the choice of images; None where the counts of every image are not at hand, or were not resampled.
     """
 
     mean: float | None
     std: float | None
     values: tuple[float | None, ...]
     reason: str | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class Resamples:
+    """The score that ranks a row under each bootstrap resample of the images.
+
+    Attributes:
+        images: digest of the images, their order and their labels: rows of equal digests saw the same resamples, so that
+            the difference of two is paired.
+        scores: (R,) the mean over the row's runs in [0, 1], resample by resample.
+    """
+
+    images: str
+    scores: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One fixed frame under one condition: what the network made of it.
+
+    Attributes:
+        frame: name of the frame.
+        condition: of a benchmark `clean` or a cell such as `fog/3`; of a stream `round/domain`; else `clean`.
+        key: the task whose folder holds the files.
+        files: panel (`image`, `label`, `prediction`, `error`) -> file name below that folder.
+    """
+
+    frame: str
+    condition: str
+    key: str
+    files: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Detail:
+    """What a row opens to: means over its runs, as far as they were measured.
+
+    Attributes:
+        classes: names, in the order of `class_iou`.
+        class_iou: condition -> IoU of each class in [0, 1], None where it does not occur. Conditions are `clean` and each
+            corruption (mean over its severities) of a benchmark, `clean` of an evaluation, each domain of a stream.
+        rounds: of a stream with several rounds: domain -> mIoU in each round.
+        reliability: `clean`, `corrupted` or `stream` -> (3, 15): pixels, summed confidence, correct pixels by bin.
+        pictures: fixed frames, of the first run.
+    """
+
+    classes: tuple[str, ...] = ()
+    class_iou: dict[str, tuple[float | None, ...]] = field(default_factory=dict)
+    rounds: dict[str, tuple[float | None, ...]] = field(default_factory=dict)
+    reliability: dict[str, tuple[tuple[float, ...], ...]] = field(default_factory=dict)
+    pictures: tuple[Picture, ...] = ()
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where the numbers of a row come from.
+
+    Attributes:
+        command: what makes them anew; of a self-reported row what its author says.
+        experiment: the experiment's name; None of a row from outside.
+        stage: the stage that scored it; None of a row from outside.
+        commits: of the code, `+changes` where the checkout was dirty.
+        packages: name -> version, of the first run.
+        hardware: processor and GPUs, of each kind that ran it.
+        checkpoints: sha256 of the networks' weights.
+        weights: where outside weights came from.
+        datasets: name -> fingerprint of the files.
+        settings: of the scored stage and its method, as they really ran, flat.
+        started_at: of the first run, ISO 8601.
+        seconds: of the scored tasks, summed over runs.
+        source: of a self-reported row: paper, page or person.
+    """
+
+    command: str
+    experiment: str | None = None
+    stage: str | None = None
+    commits: tuple[str, ...] = ()
+    packages: dict[str, str] = field(default_factory=dict)
+    hardware: tuple[str, ...] = ()
+    checkpoints: tuple[str, ...] = ()
+    weights: tuple[str, ...] = ()
+    datasets: dict[str, str] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    started_at: str | None = None
+    seconds: float | None = None
+    source: str | None = None
 
 
 @dataclass(frozen=True)
@@ -24,7 +118,7 @@ class Row:
     """One entry of a table.
 
     Attributes:
-        rank: its place, or None where it is not ranked.
+        rank: its place, or None where it is not ranked. Rows that cannot be told apart share one.
         method: how the network was trained.
         adaptation: the test-time method, or None.
         axes: other axes of the matrix that it stands at, and settings of the test-time method that are not its defaults.
@@ -37,6 +131,12 @@ class Row:
         keys: the tasks behind it, in the order of `values`.
         trained_in: the stage that trained its networks.
         tuned: which settings of the test-time method a search chose, out of what and on what; None where none did.
+        status: whose word it is.
+        training_data: the data sets that its network has seen, with or without labels.
+        warnings: what a reader should doubt, each a sentence without a full stop.
+        resamples: of the score that ranks; None where the counts of every image are not at hand.
+        detail: what it opens to; None where there is no record behind it.
+        provenance: where it comes from; None where there is no record behind it.
     """
 
     rank: int | None
@@ -52,6 +152,12 @@ class Row:
     keys: tuple[str, ...]
     trained_in: str
     tuned: str | None = None
+    status: Status = "reproduced"
+    training_data: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    resamples: Resamples | None = None
+    detail: Detail | None = None
+    provenance: Provenance | None = None
 
     @property
     def entry(self) -> str:
@@ -61,7 +167,7 @@ class Row:
         return f"{name} ({axes})" if axes else name
 
 
-def pool_scores(values: list[float | None]) -> Score:
+def pool_scores(values: Sequence[float | None]) -> Score:
     """Pool the values of a score over seeds; where one is missing there is neither mean nor deviation."""
     present = [value for value in values if value is not None]
     if not present or len(present) < len(values):
