@@ -11,6 +11,7 @@ import docs_python
 import docs_records
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
 
 SUPERFENCES = "pymdownx.superfences"
 FENCE = {"name": "math", "class": "math", "format": docs_formula.format_fence}
@@ -36,3 +37,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for name, content in pages.items():
         files.append(File.generated(config, f"reference/{name}", content=content))
     return files
+
+
+def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Draw the formulas within sentences."""
+    return docs_formula.draw_inline(html)
