@@ -21,7 +21,10 @@ def write_page() -> str:
     before = os.environ.get("COLUMNS")
     os.environ["COLUMNS"] = COLUMNS
     try:
-        sections = [f"## {name}\n\n```text\n{parser.format_help().rstrip()}\n```\n" for name, parser in walk_parsers(build_parser())]
+        sections = [
+            f"## {name}\n\n```text\n{parser.format_help().rstrip()}\n```\n"
+            for name, parser in walk_parsers(build_parser())
+        ]
     finally:
         os.environ.pop("COLUMNS") if before is None else os.environ.update(COLUMNS=before)
     return "\n".join([HEAD, *sections])

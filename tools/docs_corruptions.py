@@ -9,7 +9,8 @@ from corruptions.protocol_file import describe
 HEAD = """\
 # Corruptions and protocols
 
-Made from `corruptions.catalog` and `corruptions.protocol`. How to write corrupted copies, and a protocol of your own: [Corrupt images](../corruptions.md).
+Made from `corruptions.catalog` and `corruptions.protocol`. How to write corrupted copies, and a protocol of your own:
+[Corrupt images](../corruptions.md).
 """
 
 

@@ -23,11 +23,7 @@ class ProjectDocstrings(griffe.Extension):
 
 
 def rewrite(text: str) -> str:
-    """Make `Example:` a section of doctests, and the lines of facts a list.
-
-    >>> rewrite("Doubles.\\n\\nExample:\\n    >>> 2 * 2\\n    4").splitlines()[2]
-    'Examples:'
-    """
+    """Make `Example:` a section of doctests, and the lines of facts a list."""
     text = _EXAMPLE.sub("Examples:", text)
     before, found, bare = text.partition("\n\n>>> ")
     if found and "Examples:" not in before:  # doctests without a title, at the end

@@ -10,8 +10,9 @@ from experiments.workspace import Workspace
 HEAD = """\
 # Experiment files
 
-Every key that an experiment file may hold, made from the models that validate it. How the parts work together is in [Write an experiment](../experiments.md); the settings of methods,
-noise and corrections are in [Methods](methods.md) too, with their papers. A key that is not here is refused, with file, line and the closest one.
+Every key that an experiment file may hold, made from the models that validate it. How the parts work together is in
+[Write an experiment](../experiments.md); the settings of methods, noise and corrections are in [Methods](methods.md) too, with
+their papers. A key that is not here is refused, with file, line and the closest one.
 """
 WRITTEN = {kind: stage for kind, stage in STAGES.items() if kind != "search"}  # no file writes a search stage
 PARTS_TITLE = "Parts of stages"
@@ -24,12 +25,17 @@ def write_page() -> str:
     sections += [write_section(part, 3) for part in top]
     sections.append("## Stages\n")
     for kind, stage in WRITTEN.items():
-        outputs = ", ".join(f"`${{STAGE.{output}}}`" for output in STAGE_OUTPUTS.get(kind, ())) or "nothing to other stages"
+        outputs = (
+            ", ".join(f"`${{STAGE.{output}}}`" for output in STAGE_OUTPUTS.get(kind, ())) or "nothing to other stages"
+        )
         note = f"Offers {outputs}. Code version {STAGE_VERSIONS[kind]}: part of every key, raised when results may change.\n"
         sections += [write_section(stage, 3, f"kind: {kind}"), note]
     shown = {*top, Experiment, *WRITTEN.values()}
     parts = dict.fromkeys(part for stage in WRITTEN.values() for part in list_parts(stage) if part not in shown)
     sections += [f"## {PARTS_TITLE}\n", *(write_section(part, 3) for part in parts)]
-    sections += ["## The workspace file\n", "`segshift.yaml` in the folder that one works in: where things are on this machine.\n"]
+    sections += [
+        "## The workspace file\n",
+        "`segshift.yaml` in the folder that one works in: where things are on this machine.\n",
+    ]
     sections += [write_section(part, 3) for part in list_parts(Workspace) if part not in {*shown, *parts}]
     return "\n".join(sections)

@@ -11,7 +11,8 @@ from orchestrator.record import SCHEMA_VERSION, Record
 HEAD = f"""\
 # Record schema
 
-`record.json` of a task, schema version {SCHEMA_VERSION}: [record.schema.json](record.schema.json). What the keys hold in sentences, and what lies beside the file: [Records and leaderboards](../records.md).
+`record.json` of a task, schema version {SCHEMA_VERSION}: [record.schema.json](record.schema.json). What the keys
+hold in sentences, and what lies beside the file: [Records and leaderboards](../records.md).
 """
 
 

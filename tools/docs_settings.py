@@ -35,7 +35,9 @@ def write_section(settings: type[BaseModel], level: int, title: str | None = Non
     """Write a heading with the class's name as anchor, its claim, and the table of its keys."""
     summary = "\n".join(read_summary(settings))
     heading = f"{'#' * level} {title or settings.__name__} {{#{settings.__name__}}}"
-    return f"{heading}\n\n{summary}\n\n{write_table(settings)}\n" if settings.model_fields else f"{heading}\n\n{summary}\n"
+    return (
+        f"{heading}\n\n{summary}\n\n{write_table(settings)}\n" if settings.model_fields else f"{heading}\n\n{summary}\n"
+    )
 
 
 def list_parts(settings: type[BaseModel]) -> Iterator[type[BaseModel]]:
