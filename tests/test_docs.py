@@ -115,9 +115,8 @@ def test_every_calculation_by_hand_gives_what_the_code_beside_it_gives() -> None
     found = list(BY_HAND.finditer(text))
     assert len(found) == len(re.findall(r"by hand: ", text, re.IGNORECASE)) > 20
     for hand in found:
-        assert evaluate(hand["left"]) == pytest.approx(
-            float(hand["right"]), abs=5e-3 if len(hand["right"]) < 5 else 5e-7
-        )
+        digits = len(hand["right"].partition(".")[2])
+        assert evaluate(hand["left"]) == pytest.approx(float(hand["right"]), abs=0.5000001 * 10**-digits)
         beside = FENCE.search(text, hand.end())
         assert beside is not None
         assert re.search(rf"(?<![\d.]){re.escape(hand['right'])}(?!\d)", beside["body"]), hand[0]
