@@ -71,8 +71,11 @@ def test_every_key_that_a_file_may_hold_is_on_the_page(tools: Any) -> None:
     for kind, stage in STAGES.items():
         assert (f"### kind: {kind} " in page) == (kind != "search")  # which no file writes
         if kind != "search":
-            assert all(f"| `{name}` |" in _cut(page, stage.__name__) for name in stage.model_fields), kind
+            assert all(
+                f"| `{name}` |" in _cut(page, stage.__name__) for name in stage.model_fields if name != "kind"
+            ), kind
     assert all(f"| `{name}` |" in _cut(page, "Experiment") for name in Experiment.model_fields)
+    assert re.findall(r"^\| `\w+` .* \|  \|$", page, re.MULTILINE) == []  # each has a sentence
     links, anchors = set(re.findall(r"\(#(\w+)\)", page)), re.findall(r"\{#(\w+)\}", page)
     assert links <= set(anchors)
     assert len(anchors) == len(set(anchors))
@@ -135,6 +138,7 @@ def test_the_schema_of_records_is_that_of_the_code(tools: Any) -> None:
     files = tools.records.write_files()
     assert json.loads(files["record.schema.json"])["properties"].keys() == Record.model_fields.keys()
     assert "| `confusion` |" in files["records.md"]
+    assert re.findall(r"^\| `\w+` .* \|  \|$", files["records.md"], re.MULTILINE) == []  # each key has a sentence
 
 
 def test_every_module_of_the_python_pages_exists(tools: Any) -> None:

@@ -29,7 +29,7 @@ def write_page() -> str:
             ", ".join(f"`${{STAGE.{output}}}`" for output in STAGE_OUTPUTS.get(kind, ())) or "nothing to other stages"
         )
         note = f"Offers {outputs}. Code version {STAGE_VERSIONS[kind]}: part of every key, raised when results may change.\n"
-        sections += [write_section(stage, 3, f"kind: {kind}"), note]
+        sections += [write_section(stage, 3, f"kind: {kind}", ("kind",)), note]
     shown = {*top, Experiment, *WRITTEN.values()}
     parts = dict.fromkeys(part for stage in WRITTEN.values() for part in list_parts(stage) if part not in shown)
     sections += [f"## {PARTS_TITLE}\n", *(write_section(part, 3) for part in parts)]

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 WORDS = {str: "text", int: "whole number", float: "number", bool: "true or false", Any: "anything", type(None): "null"}
+CHOICE = "Chooses these settings among those that may stand here."
 BOUNDS = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤"}
 
 
@@ -26,17 +27,26 @@ def write_table(settings: type[BaseModel], left_out: tuple[str, ...] = ()) -> st
     rows = ["| key | type | default | meaning |", "|---|---|---|---|"]
     for name, field in settings.model_fields.items():
         if name not in left_out:
-            cells = (f"`{name}`", name_type(field.annotation, field), show_default(field), texts.get(name, ""))
+            cells = (
+                f"`{name}`",
+                name_type(field.annotation, field),
+                show_default(field),
+                texts.get(name, CHOICE if name == "name" else ""),
+            )
             rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(rows)
 
 
-def write_section(settings: type[BaseModel], level: int, title: str | None = None) -> str:
+def write_section(
+    settings: type[BaseModel], level: int, title: str | None = None, left_out: tuple[str, ...] = ()
+) -> str:
     """Write a heading with the class's name as anchor, its claim, and the table of its keys."""
     summary = "\n".join(read_summary(settings))
     heading = f"{'#' * level} {title or settings.__name__} {{#{settings.__name__}}}"
     return (
-        f"{heading}\n\n{summary}\n\n{write_table(settings)}\n" if settings.model_fields else f"{heading}\n\n{summary}\n"
+        f"{heading}\n\n{summary}\n\n{write_table(settings, left_out)}\n"
+        if settings.model_fields
+        else f"{heading}\n\n{summary}\n"
     )
 
 
