@@ -49,3 +49,8 @@ def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -
 def on_post_page(output: str, page: Page, config: MkDocsConfig) -> str:
     """Put our script for searches from a disk in the place of the one that the theme would fetch."""
     return output.replace(THEIR_SHIM, get_relative_url(OUR_SHIM, page.url))
+
+
+def on_post_template(output_content: str, template_name: str, config: MkDocsConfig) -> str:
+    """Do the same for the page of what is not found, which knows places from the site's root alone."""
+    return output_content.replace(THEIR_SHIM, f"/{OUR_SHIM}")
