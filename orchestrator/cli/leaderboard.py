@@ -23,7 +23,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser = add_command(commands, "leaderboard", "make an experiment's leaderboard from its records", EXAMPLES)
     add_experiment_options(parser, required=True)
     add_workspace_options(parser)
-    parser.add_argument("--form", choices=("terminal", "markdown", "csv", "json"), default="terminal")
+    parser.add_argument("--form", choices=("terminal", "markdown", "csv", "json", "latex"), default="terminal")
     parser.set_defaults(run=run)
 
 
@@ -31,7 +31,7 @@ def run(options: argparse.Namespace) -> int:
     """Print the leaderboard; the exit code is 1 where it is incomplete."""
     from rich.console import Console
 
-    from orchestrator.leaderboard.forms import to_csv, to_json, to_markdown
+    from orchestrator.leaderboard.files import FORMS
     from orchestrator.leaderboard.publish import make_board, publish
     from orchestrator.store import open_store
 
@@ -42,6 +42,6 @@ def run(options: argparse.Namespace) -> int:
         store.check_writable()
         publish(plan, store, Console())
     else:
-        write = {"markdown": to_markdown, "csv": to_csv, "json": to_json}[options.form]
+        _, write = FORMS[options.form]
         print(write(make_board(plan, store)), end="")
     return 0 if all(store.is_done(task.key) for task in plan.graph.nodes) else 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from orchestrator.leaderboard.reference import is_relative
 from orchestrator.leaderboard.row import pool_scores
 from orchestrator.record import Record
 from orchestrator.scoring import score_record, score_subset
@@ -16,6 +17,10 @@ MEMORY, GPU_MEMORY = "peak memory (GB)", "peak GPU memory (GB)"
 
 # Columns that are no share of something, and so no percentage -> digits after the point.
 NUMBERS = {SPEED: 2, COST: 2, UPDATES: 0, SKIPPED: 0, MODELS: 1, MEMORY: 2, GPU_MEMORY: 2}
+
+# Columns that say what happened, of which neither more nor less is better.
+_NEUTRAL = (UPDATES, SKIPPED, MODELS, "corrected")
+_LOWER = re.compile(r"ECE( .*)?|forgetting|parameters")
 
 # Scores of every benchmark, and of one with real shifts or with calibration -> their columns.
 _BENCHMARK = {
@@ -144,3 +149,13 @@ def is_detail(kind: str, column: str) -> bool:
     if kind == "stream":
         return column in NUMBERS or _STREAM_DETAILS.fullmatch(column) is not None
     return "/" in column
+
+
+def is_lower_better(column: str) -> bool:
+    """Say whether less of a column is better: what is lost, how far confidence is off, what it costs."""
+    return is_relative(column) or column in (COST, MEMORY, GPU_MEMORY) or _LOWER.fullmatch(column) is not None
+
+
+def has_best(column: str) -> bool:
+    """Say whether the values of a column can be ordered from best to worst at all."""
+    return column not in _NEUTRAL

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from adapt.errors import TaskError
 from experiments.planning import Plan
 from orchestrator.leaderboard.board import Board, build_board
-from orchestrator.leaderboard.forms import print_board, write_forms
+from orchestrator.leaderboard.files import write_forms
+from orchestrator.leaderboard.forms import print_board
 from orchestrator.record import Record
 from orchestrator.stages.counts_file import NAME as COUNTS
 from orchestrator.store import Store
