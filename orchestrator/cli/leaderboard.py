@@ -33,6 +33,7 @@ def run(options: argparse.Namespace) -> int:
 
     from orchestrator.leaderboard.files import FORMS
     from orchestrator.leaderboard.publish import make_board, publish
+    from orchestrator.leaderboard.source import StoreSource
     from orchestrator.store import open_store
 
     workspace = read_workspace(options)
@@ -43,5 +44,5 @@ def run(options: argparse.Namespace) -> int:
         publish(plan, store, Console())
     else:
         _, write = FORMS[options.form]
-        print(write(make_board(plan, store)), end="")
+        print(write(make_board(plan, StoreSource(store, set(plan.graph.tasks)))), end="")
     return 0 if all(store.is_done(task.key) for task in plan.graph.nodes) else 1

@@ -14,10 +14,11 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from orchestrator.leaderboard.board import Board, Table
+from orchestrator.leaderboard.board import Board
 from orchestrator.leaderboard.columns import NUMBERS
 from orchestrator.leaderboard.reference import is_relative
 from orchestrator.leaderboard.row import Row, Score
+from orchestrator.leaderboard.table import Table
 
 SCHEMA_VERSION = 1  # of the JSON form; raised when a key goes away or changes its meaning
 MOST_COLUMNS = 6  # of scores beside each other in a terminal

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from orchestrator.leaderboard.board import Board, Table
+from orchestrator.leaderboard.board import Board
 from orchestrator.leaderboard.columns import has_best, is_lower_better
 from orchestrator.leaderboard.forms import (
     MINIATURE_NOTICE,
@@ -20,6 +20,7 @@ from orchestrator.leaderboard.forms import (
     show_score,
     show_seeds,
 )
+from orchestrator.leaderboard.table import Table
 
 HEADER = r"% \usepackage{booktabs} in the preamble; with many columns also \usepackage{graphicx} for \resizebox"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from orchestrator.leaderboard.board import Board, Table
+from orchestrator.leaderboard.board import Board
 from orchestrator.leaderboard.forms import (
     MINIATURE_NOTICE,
     list_notes,
@@ -15,6 +15,7 @@ from orchestrator.leaderboard.forms import (
     show_score,
     show_seeds,
 )
+from orchestrator.leaderboard.table import Table
 
 MOST_DETAILS = 3  # columns of details that need no folding; ours
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from orchestrator.leaderboard.board import Board, Table
+from orchestrator.leaderboard.board import Board
 from orchestrator.leaderboard.files import FORMS, write_forms
+from orchestrator.leaderboard.table import Table
 from tests.orchestrator.leaderboard.rows import EVALUATION, give, make_row
 
 

@@ -10,7 +10,7 @@ import json
 import pytest
 from rich.console import Console
 
-from orchestrator.leaderboard.board import Board, Table
+from orchestrator.leaderboard.board import Board
 from orchestrator.leaderboard.forms import (
     MINIATURE_NOTICE,
     print_board,
@@ -20,6 +20,7 @@ from orchestrator.leaderboard.forms import (
 )
 from orchestrator.leaderboard.markdown import to_markdown
 from orchestrator.leaderboard.row import Row, Score
+from orchestrator.leaderboard.table import Table
 
 
 def build_row(rank: int | None, method: str, mean: float | None, std: float | None = None, **fields) -> Row:

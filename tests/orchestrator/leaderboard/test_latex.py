@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.leaderboard.board import Board, Table
+from orchestrator.leaderboard.board import Board
 from orchestrator.leaderboard.columns import has_best, is_lower_better
 from orchestrator.leaderboard.latex import escape, to_latex
 from orchestrator.leaderboard.row import Row, Score
+from orchestrator.leaderboard.table import Table
 from tests.orchestrator.leaderboard.rows import BENCHMARK, EVALUATION, give, make_row
 
 HOSTILE = r"50%_of $x^2$ & {a} \input{/etc/passwd} ~#1"

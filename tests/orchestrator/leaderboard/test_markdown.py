@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from orchestrator.leaderboard.board import Board, Table
+from orchestrator.leaderboard.board import Board
 from orchestrator.leaderboard.forms import SELF_REPORTED_NOTE
 from orchestrator.leaderboard.markdown import escape, to_markdown
 from orchestrator.leaderboard.row import Score
+from orchestrator.leaderboard.table import Table
 from tests.orchestrator.leaderboard.rows import make_row
 
 
