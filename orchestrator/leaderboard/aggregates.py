@@ -13,6 +13,7 @@ from adapt.data.catalog import DATASET_TYPES
 from adapt.scores.grid import Cell, average_severities
 from corruptions.catalog import corruption
 from orchestrator.leaderboard.row import Row, Score, pool_scores
+from orchestrator.scoring import plain_name
 
 Run = Mapping[str, float]
 """Column -> score of one run."""
@@ -31,14 +32,20 @@ def list_grid(protocol: Mapping[str, Any]) -> list[Cell]:
 
 
 def list_domains(protocol: Mapping[str, Any]) -> list[str]:
-    """List the domains of a stream's protocol as its columns are called; none where they change within a round."""
-    stream = protocol.get("stream", {})
-    if stream.get("kind") == "gradual":
-        return []
-    parts = [
-        (domain["dataset"], domain.get("corruption"), domain.get("severity")) for domain in stream.get("domains", ())
-    ]
-    return ["/".join(str(part) for part in domain if part is not None) for domain in parts]
+    """List the domains of a stream's protocol as its columns are called; in a gradual stream as they begin."""
+    domains = protocol.get("stream", {}).get("domains", ())
+    parts = [(domain["dataset"], domain.get("corruption"), domain.get("severity")) for domain in domains]
+    return [plain_name("/".join(str(part) for part in domain if part is not None)) for domain in parts]
+
+
+def list_shifts(protocol: Mapping[str, Any]) -> list[str]:
+    """List the columns of the real shifts of a benchmark's protocol."""
+    return [f"{SHIFT}{plain_name(name)}" for name in protocol.get("shifts", {})]
+
+
+def is_gradual(protocol: Mapping[str, Any]) -> bool:
+    """Say whether the domains of a stream go through severities, so that a column is one of these."""
+    return protocol.get("stream", {}).get("kind") == "gradual"
 
 
 def list_cells(scores: Mapping[str, Score], protocol: Mapping[str, Any]) -> list[str]:
@@ -47,7 +54,7 @@ def list_cells(scores: Mapping[str, Score], protocol: Mapping[str, Any]) -> list
         return [f"{name}/{severity}" for name, severity in list_grid(protocol)]
     if protocol["kind"] == "evaluate":
         return [column for column in scores if column.startswith(CLASS)]
-    return [*list_domains(protocol), *_list_rounds(scores, protocol)]
+    return [*(() if is_gradual(protocol) else list_domains(protocol)), *_list_rounds(protocol)]
 
 
 def derive_aggregates(row: Row, protocol: Mapping[str, Any]) -> dict[str, Score]:
@@ -62,7 +69,7 @@ def derive_aggregates(row: Row, protocol: Mapping[str, Any]) -> dict[str, Score]
         rPC) where there are several runs and only the means of their cells.
     """
     derive = {"benchmark": _derive_benchmark, "evaluate": _derive_evaluation, "stream": _derive_stream}
-    runs, by_run = _split_runs(row, ["clean", *list_cells(row.scores, protocol), *_list_shifts(row.scores)])
+    runs, by_run = _split_runs(row, ["clean", *list_cells(row.scores, protocol), *list_shifts(protocol)])
     derived: dict[str, list[float]] = {}
     for run in runs:
         for column, value in derive[protocol["kind"]](run, protocol, by_run).items():
@@ -97,7 +104,7 @@ def _derive_benchmark(run: Run, protocol: Mapping[str, Any], is_run: bool) -> di
     if is_run and mpc is not None:
         means["worst"] = min(average_severities(found, cells).values())
         means["rPC"] = mpc / clean if clean else None
-    shifts = [f"{SHIFT}{name}" for name in protocol.get("shifts", {})]
+    shifts = list_shifts(protocol)
     means["mean shift"] = fmean(run[name] for name in shifts) if shifts and set(shifts) <= set(run) else None
     return {column: value for column, value in means.items() if value is not None}
 
@@ -112,19 +119,15 @@ def _derive_evaluation(run: Run, protocol: Mapping[str, Any], is_run: bool) -> d
 
 
 def _derive_stream(run: Run, protocol: Mapping[str, Any], is_run: bool) -> dict[str, float]:
-    domains, rounds = list_domains(protocol), _list_rounds(run, protocol)
+    domains, rounds = list_domains(protocol), _list_rounds(protocol)
     if rounds and set(rounds) <= set(run):
         return {"mean mIoU": fmean(run[name] for name in rounds), "drift": run[rounds[-1]] - run[rounds[0]]}
-    if domains and set(domains) <= set(run):
+    if domains and not rounds and not is_gradual(protocol) and set(domains) <= set(run):
         return {"mean mIoU": fmean(run[name] for name in domains)}
     return {}
 
 
-def _list_rounds(scores: Mapping[str, object], protocol: Mapping[str, Any]) -> list[str]:
+def _list_rounds(protocol: Mapping[str, Any]) -> list[str]:
     """List the columns of a stream's rounds; none where it has one, which is the mean itself."""
     count = int(protocol.get("stream", {}).get("rounds", 1))
     return [f"{ROUND}{number}" for number in range(1, count + 1)] if count > 1 else []
-
-
-def _list_shifts(scores: Mapping[str, object]) -> list[str]:
-    return [column for column in scores if column.startswith(SHIFT)]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
+from typing import get_args
 
+from corruptions.catalog import Family
 from orchestrator.leaderboard.reference import is_relative
 from orchestrator.leaderboard.row import pool_scores
 from orchestrator.record import Record
@@ -44,6 +47,8 @@ _TRAINING = {
 }
 
 _STREAM_DETAILS = re.compile(r"round \d+|(ECE|purity|VC\d+|perceptual)( .*)?")
+_STREAM = re.compile(r"mean mIoU|drift|forgetting|TC( \(.*\))?")
+_SIGNED = ("drift", "forgetting")  # differences of two shares
 
 
 def select_scores(record: Record, subsets: Mapping[str, tuple[str, ...]]) -> dict[str, float | None]:
@@ -159,3 +164,28 @@ def is_lower_better(column: str) -> bool:
 def has_best(column: str) -> bool:
     """Say whether the values of a column can be ordered from best to worst at all."""
     return column not in _NEUTRAL
+
+
+def is_known(kind: str, column: str) -> bool:
+    """Say whether a table of a kind may have a column, apart from those that its protocol names: cells, classes, domains."""
+    if column in _TRAINING.values():
+        return True
+    if kind == "benchmark":
+        named = (*_BENCHMARK.values(), *_MEASURED.values(), *(f"mPC {family}" for family in get_args(Family)))
+        return column in named
+    if kind == "stream":
+        return _STREAM.fullmatch(column) is not None or is_detail(kind, column)
+    return column == MAIN[kind]
+
+
+def list_known(kind: str) -> list[str]:
+    """List what an error offers in place of a column that is unknown."""
+    named = {"benchmark": (*_BENCHMARK.values(), *_MEASURED.values()), "stream": ("mean mIoU", *_SIGNED, "TC")}
+    return [*named.get(kind, (MAIN[kind],)), *(NUMBERS if kind == "stream" else ())]
+
+
+def bound_values(column: str) -> tuple[float, float]:
+    """Return the least and the greatest value that a column can have; see `is_lower_better` for which is the better end."""
+    if column in _SIGNED:
+        return -1.0, 1.0
+    return 0.0, math.inf if column in NUMBERS or column == _BENCHMARK["rpc"] else 1.0
