@@ -55,10 +55,10 @@ def _add(row: Row, kind: str, source: RecordSource) -> Row:
     records = [record for key in row.keys if (record := source.find_record(key)) is not None]
     try:
         runs = [_Counts(record, source) for record in records]
+        drawn = _score_columns(records[0], _draw(runs))
         images = {run.digest() for run in runs}
         if len(images) > 1:
             raise _UnusableError("the runs of this row counted different images")
-        drawn = _score_columns(records[0], _draw(runs))
         wrong = [
             column
             for column, scores in drawn.items()
@@ -91,6 +91,7 @@ class _Counts:
         self._file = file
         self.cells = tuple(cell.name for cell in record.cells)
         self.frames = self._list_frames(record, source)
+        self._labels = hashlib.sha256()
 
     def _list_frames(self, record: Record, source: RecordSource) -> dict[str, tuple[str, ...]]:
         """Return cell -> the names of its images, in the order of its counts."""
@@ -101,20 +102,18 @@ class _Counts:
         return {cell: named.get(f"frames:{cell}", named["frames"]) for cell in self.cells}
 
     def read(self, cell: str) -> NDArray[np.int64]:
-        """Return the counts of a cell, (N, K, K)."""
+        """Return the counts of a cell, (N, K, K); all cells are read once, in their order."""
         with np.load(self._file, allow_pickle=False) as arrays:
-            if f"cell:{cell}" not in arrays.files or len(arrays[f"cell:{cell}"]) != len(self.frames[cell]):
-                raise _UnusableError(f"{COUNTS} lacks images of the cell {cell}")
-            counts: NDArray[np.int64] = arrays[f"cell:{cell}"]
+            counts: NDArray[np.int64] | None = arrays[f"cell:{cell}"] if f"cell:{cell}" in arrays.files else None
+        if counts is None or len(counts) != len(self.frames[cell]):
+            raise _UnusableError(f"{COUNTS} lacks images of the cell {cell}")
+        self._labels.update(json.dumps([cell, self.frames[cell]]).encode())
+        self._labels.update(counts.sum(axis=2).tobytes())
         return counts
 
     def digest(self) -> str:
-        """Return what is equal for two runs that counted the same labels of the same images in the same cells."""
-        state = hashlib.sha256()
-        for cell in self.cells:
-            state.update(json.dumps([cell, self.frames[cell]]).encode())
-            state.update(self.read(cell).sum(axis=2).tobytes())
-        return state.hexdigest()[:32]
+        """Return what is equal for two runs that counted the same labels of the same images in the cells that were read."""
+        return self._labels.hexdigest()[:32]
 
 
 def _read_stream_frames(record: Record, source: RecordSource) -> dict[str, tuple[str, ...]]:
@@ -137,6 +136,8 @@ def _draw(runs: Sequence[_Counts]) -> Drawn:
     drawn = {}
     for cell in runs[0].cells:
         names = runs[0].frames[cell]
+        if any(len(run.frames[cell]) != len(names) for run in runs):
+            raise _UnusableError("the runs of this row counted different images")
         number = places.setdefault(tuple(sorted(names)), len(places))
         weights = draw_resamples(len(names), SEED if number == 0 else (SEED, number))
         order = np.empty(len(names), np.int64)

@@ -398,3 +398,18 @@ def test_a_seed_that_decides_what_is_seen_makes_a_table_of_its_own(make_task, ma
     ]
     tables = build_board(make_graph(a, *tasks), Records({}), miniature=False).tables
     assert [[row.runs for row in table.rows] for table in tables] == [[1], [1]]
+
+
+def test_a_run_that_has_no_result_says_why_where_that_is_known(make_task, make_graph, make_record) -> None:
+    """Of the task itself, or of the training that it waited for."""
+    trained = make_task("source_only", "train")
+    failed, waiting = make_task("clean", needs=trained, limit=1), make_task("clean", needs=trained)
+    missing = {failed.key: "failed with NonFiniteLoss: step 7", trained.key: "its record was changed"}
+    graph = make_graph(trained, failed, waiting)
+    tables = build_board(graph, Records({}, missing), miniature=False).tables
+    assert [table.rows[0].reason for table in tables] == [
+        "1 of 1 runs have no result: failed with NonFiniteLoss: step 7",
+        "1 of 1 runs have no result: its record was changed",
+    ]
+    (row,) = build_board(make_graph(make_task("clean")), Records({}), miniature=False).tables[0].rows
+    assert row.reason == "1 of 1 runs have no result"
