@@ -4,6 +4,7 @@
 
 const BOARD = JSON.parse(document.getElementById("leaderboard-data").textContent);
 const collator = new Intl.Collator("en", { numeric: true, sensitivity: "base" });
+const FIRST_ROWS = 100; // ours: a browser lays out so many in some hundredths of a second; a button shows the others
 const DEFAULT_SORT = { column: "#", descending: false };
 
 /** The fixed columns of a table: how a row is sorted by them. */
@@ -29,11 +30,11 @@ function openView(table) {
   const body = section.querySelector("tbody");
   const elements = new Map([...(body?.rows ?? [])].map((element) => [element.dataset.row, element]));
   const rows = table.rows.map((row, index) => ({
-    ...row, index, element: elements.get(row.id), opened: null,
+    ...row, index, element: elements.get(row.id), opened: null, fits: true,
     text: [row.entry, row.method, row.adaptation, row.architecture, row.status, ...(row.data ?? []), ...(row.warnings ?? [])].filter(Boolean).join(" ").toLowerCase(),
   }));
   const place = new Map(table.columns.map((column, index) => [column, index]));
-  return { ...table, section, body, rows, place, sort: DEFAULT_SORT, groupsOpen: new Set() };
+  return { ...table, section, body, rows, place, order: rows, sort: DEFAULT_SORT, groupsOpen: new Set(), all: false };
 }
 
 const views = BOARD.tables.map(openView);
@@ -65,12 +66,21 @@ function sortTable(view, sort) {
     if (head.dataset.column === sort.column) head.setAttribute("aria-sort", sort.descending ? "descending" : "ascending");
     else head.removeAttribute("aria-sort");
   }
-  const ordered = document.createDocumentFragment();
-  for (const row of orderRows(view, sort)) {
-    ordered.append(row.element);
-    if (row.opened) ordered.append(row.opened);
+  view.order = orderRows(view, sort);
+  showRows(view); // before they are moved: what is hidden costs no layout
+  view.body.append(...view.order.flatMap((row) => (row.opened ? [row.element, row.opened] : [row.element])));
+}
+
+/** Show the rows that fit, in their order: the first of them, or all; and offer the others. */
+function showRows(view) {
+  let fitting = 0;
+  for (const row of view.order) {
+    fitting += Number(row.fits);
+    row.element.hidden = !row.fits || (!view.all && fitting > FIRST_ROWS);
+    if (row.opened) row.opened.hidden = row.element.hidden;
   }
-  view.body.append(ordered);
+  view.more.hidden = view.all || fitting <= FIRST_ROWS;
+  view.more.textContent = `Show all ${fitting} rows, not the first ${FIRST_ROWS} alone`;
 }
 
 /** Add the columns of a group to a table, or take them away. */
@@ -146,10 +156,10 @@ function filterRows() {
         && (!chosen.architecture || row.architecture === chosen.architecture)
         && (!chosen.method || row.method === chosen.method || row.adaptation === chosen.method)
         && (!chosen.status || row.status === chosen.status);
-      row.element.hidden = !fits;
-      if (row.opened) row.opened.hidden = !fits;
+      row.fits = fits;
       count += Number(fits);
     }
+    if (view.body) showRows(view);
     all += view.rows.length;
     view.section.hidden = count === 0 && Object.keys(chosen).length > 0;
     shown += count;
@@ -165,6 +175,7 @@ function writeHash() {
   const state = new URLSearchParams(readFilters());
   for (const view of views) {
     if (view.sort !== DEFAULT_SORT) state.append(`sort.${view.id}`, (view.sort.descending ? "-" : "") + view.sort.column);
+    if (view.all) state.append("all", view.id);
     for (const name of view.groupsOpen) state.append(`columns.${view.id}`, name);
     for (const row of view.rows) if (row.opened) state.append("open", row.id);
   }
@@ -185,6 +196,7 @@ function readHash() {
   const open = new Set(state.getAll("open"));
   for (const view of views) {
     if (!view.body) continue;
+    view.all = state.getAll("all").includes(view.id);
     const groups = new Set(state.getAll(`columns.${view.id}`));
     for (const { name } of view.groups) toggleGroup(view, name, groups.has(name));
     const sort = state.get(`sort.${view.id}`);
@@ -217,12 +229,20 @@ function answerClick(view, event) {
     toggleGroup(view, group.dataset.group, !view.groupsOpen.has(group.dataset.group));
     return writeHash();
   }
+  if (event.target === view.more) {
+    view.all = true;
+    showRows(view);
+    view.order.filter((row) => row.fits)[FIRST_ROWS].element.querySelector(".entry button").focus();
+    return writeHash();
+  }
   return undefined;
 }
 
 /** Make a table's heads, entries and groups buttons. */
 function startView(view) {
   if (!view.body) return;
+  view.more = html("button", { type: "button", class: "quiet more-rows", hidden: true });
+  view.section.querySelector(".board").after(view.more);
   for (const button of view.section.querySelectorAll("thead button")) button.disabled = false;
   for (const row of view.rows) {
     const name = row.element.querySelector(".name");

@@ -219,8 +219,7 @@ function drawCost(view) {
   const chart = html("div", {});
   const show = (column) => {
     const points = scored.map(({ row, y }) => ({ name: row.entry, x: readCost(view, row, column), y })).filter(({ x }) => isNumber(x));
-    const better = MORE_IS_BETTER.has(column);
-    const spec = { kind: "scatter", title: `${main} against ${column}`, xLabel: column, yLabel: `${main} (%)`, points: markFront(points, better), note: `Filled: no other row is better in both (${better ? "more" : "less"} ${column} is better).` };
+    const spec = { kind: "scatter", title: `${main} against ${column}`, xLabel: column, yLabel: `${main} (%)`, points: markFront(points, MORE_IS_BETTER.has(column)), note: "Filled dots are on the Pareto front: no other row is at least as good in both." };
     chart.replaceChildren(buildChart(spec, place.clientWidth));
     watchScrolling(chart);
   };

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from orchestrator.leaderboard.board import Table
+from orchestrator.leaderboard.table import Table
 from orchestrator.leaderboard.columns import NUMBERS
 from orchestrator.leaderboard.forms import list_notes, show_score, show_seeds
 from orchestrator.leaderboard.page.groups import find_family, group_columns, split_cell
@@ -115,13 +115,18 @@ def _show_row(row: Row, key: str, summary: Sequence[str], shared: Counter[int | 
         "architecture": row.architecture or "–",
         "parameters": show_parameters(row.parameters),
         "seeds": show_seeds(row),
-        "status": row.status,
-        "status_text": STATUS[row.status],
+        "status_text": _show_status(row),
+        "status_badge": "warn" if row.status == "self-reported" else "good" if row.seeds else "",
         "reason": row.reason,
         "warnings": row.warnings,
         "bar": _draw_bar(main, summary[0]) if summary else None,
         "cells": [_show_cell(row.scores.get(column), column, row) for column in summary],
     }
+
+
+def _show_status(row: Row) -> str:
+    """Say whose word a row is; one of this store without a single result reproduces nothing yet."""
+    return STATUS[row.status] if row.seeds or row.status == "self-reported" else "no result yet"
 
 
 def _show_cell(score: Score | None, column: str, row: Row) -> dict[str, Any]:
