@@ -9,6 +9,8 @@ from typing import Any
 
 from adapt.errors import PrerequisiteError
 
+PAGE = 1000  # runs an answer
+
 _STATUS = re.compile(r"error code (\d{3})")
 
 
@@ -24,6 +26,18 @@ def connect(tracking_uri: str) -> Any:
     logging.getLogger("mlflow").setLevel(logging.ERROR)
     logging.getLogger("alembic").setLevel(logging.ERROR)
     return MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
+
+
+def search_runs(client: Any, experiment_id: str, condition: str) -> list[Any]:
+    """Return all runs of an experiment that a condition holds for, the newest first."""
+    runs: list[Any] = []
+    token = None
+    while True:
+        page = client.search_runs([experiment_id], condition, max_results=PAGE, page_token=token)
+        runs += page
+        token = page.token
+        if not token:
+            return runs
 
 
 def read_status(error: Exception) -> int:

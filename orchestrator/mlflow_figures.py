@@ -8,8 +8,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
-from orchestrator.mlflow_run import list_curves
+from orchestrator.mlflow_run import list_points
 from orchestrator.record import Record
 from orchestrator.scoring import score_record
 
@@ -28,8 +29,8 @@ def draw_figures(record: Record, folder: Path) -> list[Path]:
     if record.status != "done":
         return []
     curves: dict[str, list[tuple[int, float]]] = {}
-    for name, step, score in list_curves(record):
-        curves.setdefault(name, []).append((step, score))
+    for point in list_points(record):
+        curves.setdefault(point.metric, []).append((point.step, point.value))
     classes = {n.removeprefix("iou/"): v for n, v in score_record(record).items() if n.startswith("iou/")}
     files = []
     for prefix, label in (("severity", "severity (0: clean)"), ("rounds", "round")):
@@ -50,7 +51,7 @@ def _draw_curves(curves: dict[str, list[tuple[int, float]]], label: str) -> Figu
         shares = [100 * score for score in scores]
         axes.plot(steps, shares, style, marker=".", linewidth=1, label=name if index < SHOWN else None)
     axes.set_xlabel(label)
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_ylabel("mIoU in %")
     axes.set_ylim(bottom=0)
     axes.grid(alpha=0.3)

@@ -17,10 +17,11 @@ from typing import Any
 
 from experiments.search_space import describe_point
 from orchestrator import mlflow_run
-from orchestrator.mlflow_connection import connect, explain_error, read_status
+from orchestrator.mlflow_connection import connect, explain_error, read_status, search_runs
 from orchestrator.mlflow_models import KEY_TAG, LoggedModels
 from orchestrator.mlflow_run import PARAMETER_LENGTH, allow_name, flatten
 from orchestrator.record import FILE, Record, dump_record
+from orchestrator.scoring import score_record
 from orchestrator.store import PICTURES
 
 log = logging.getLogger(__name__)
@@ -34,6 +35,7 @@ MIRRORED_TAG = "segshift.mirrored"  # of a run that is complete: digest of what 
 FORMAT = 2  # of what is sent of a record; raised when that changes, so that a rebuild sends it again
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}  # the page opens on runs, not on LLM traces
 BATCH = 500  # metrics a call; MLflow takes 1000
+TAG_LENGTH = 5000  # of a value; MLflow takes 8000
 SMALL_BATCH = 100  # parameters or tags a call
 TRIAL = "/"  # in the tag of a run: between the key of a search and the number of its trial
 TRIAL_ENDS = {"done": "FINISHED", "failed": "FAILED", "pruned": "KILLED"}
@@ -76,24 +78,14 @@ class MlflowMirror:
                 self._experiment_id = self._client.create_experiment(name, location, tags=EXPERIMENT_TAGS)
             else:
                 self._experiment_id = found.experiment_id
-            runs = [run for run in self._search(f"tags.`{KEY_TAG}` != ''") if KEY_TAG in run.data.tags]
+            runs = search_runs(self._client, self._experiment_id, f"tags.`{KEY_TAG}` != ''")
             self._runs: dict[str, str] = {run.data.tags[KEY_TAG]: run.info.run_id for run in runs}
             self._mirrored = {run.data.tags[KEY_TAG]: run.data.tags.get(MIRRORED_TAG) for run in runs}
-            parents = self._search(f"tags.`{SWEEP_TAG}` = '{experiment}/{profile}'")
+            parents = search_runs(self._client, self._experiment_id, f"tags.`{SWEEP_TAG}` = '{experiment}/{profile}'")
             self._parent = parents[0] if parents else self._create_parent(experiment, profile)
         except MlflowException as error:
             raise explain_error(error, tracking_uri, "leave MLflow out with --no-mlflow") from error
         self._models = LoggedModels(self._client, self._experiment_id, experiment, place)
-
-    def _search(self, condition: str) -> list[Any]:
-        runs: list[Any] = []
-        token = None
-        while True:
-            page = self._client.search_runs([self._experiment_id], condition, max_results=1000, page_token=token)
-            runs += page
-            token = page.token
-            if not token:
-                return runs
 
     def _create_parent(self, experiment: str, profile: str) -> Any:
         tags = {SWEEP_TAG: f"{experiment}/{profile}", "segshift.profile": profile, "segshift.kind": "sweep"}
@@ -157,7 +149,7 @@ class MlflowMirror:
         for start in range(0, len(metrics), BATCH):
             self._client.log_batch(run, metrics=metrics[start : start + BATCH])
 
-    def log_pictures(self, key: str, name: str, files: list[Path]) -> None:
+    def log_pictures(self, key: str, name: str, files: Sequence[Path]) -> None:
         """Send the pictures of a task that MLflow does not have yet; a name that it has is never sent again.
 
         Args:
@@ -175,18 +167,26 @@ class MlflowMirror:
                 self._client.log_artifact(run, str(file), PICTURES)
                 self._pictures[key].add(file.name)
 
-    def finish(self, record: Record, trained: Record | None = None, files: Mapping[str, Path] | None = None) -> bool:
+    def finish(
+        self,
+        record: Record,
+        trained: Record | None = None,
+        files: Mapping[str, Path] | None = None,
+        pictures: Sequence[Path] = (),
+    ) -> bool:
         """Send a record: name, tags, parameters, final scores, curves, data sets, network, artifacts, and the run's end.
 
         Args:
             record: of the task.
             trained: of the task that trained the network that it scores, where one did.
             files: name below the task's folder -> file, of those that are sent as artifacts of these names.
+            pictures: all pictures that the task drew while it ran.
 
         Returns:
             Whether there was something to send: a run that has all of it is left alone.
         """
-        digest = self._digest(dump_record(record), trained.label if trained is not None else None, sorted(files or ()))
+        sent = [*sorted(files or ()), *(picture.name for picture in pictures)]
+        digest = self._digest(dump_record(record), trained.label if trained is not None else None, sent)
         if self._has(record.key, digest):
             return False
         name = mlflow_run.name_run(record, trained, self._experiment)
@@ -194,9 +194,10 @@ class MlflowMirror:
         at = mlflow_run.date_end(record)  # not this moment: sending a record again adds no second point
         run, was_there = self._open_run(record.key, name, tags, int(at - 1000 * record.seconds))
         before = self._client.get_run(run) if was_there else None
-        self._describe(run, before, record, name, tags)
+        self._describe(run, before, record, trained, name)
         self._log_scores(run, record, at)
         self._link(run, record, name)
+        self.log_pictures(record.key, name, pictures)
         self._send_files(run, record, files or {})
         self._client.set_terminated(run, "FINISHED" if record.status == "done" else "FAILED", at)
         self._client.set_tag(run, MIRRORED_TAG, digest)
@@ -213,15 +214,16 @@ class MlflowMirror:
             artifact.path == FILE for artifact in self._client.list_artifacts(self._runs[key])
         )
 
-    def _describe(self, run: str, before: Any, record: Record, name: str, tags: Mapping[str, str]) -> None:
+    def _describe(self, run: str, before: Any, record: Record, trained: Record | None, name: str) -> None:
         """Set name, tags and parameters of a run that may have some already: a parameter that is set cannot change."""
         from mlflow.entities import Param, RunTag
 
-        _, missing = mlflow_run.describe_scores(record)
-        failure = {"segshift.failure": record.failure.message[:5000]} if record.failure else {}
-        all_tags = [RunTag(key, value[:5000]) for key, value in {**tags, **missing, **failure}.items()]
+        tags = mlflow_run.describe_tags(record, trained)
+        missing = {allow_name(f"segshift.missing/{name}"): "None" for name in mlflow_run.list_missing(record)}
+        failure = {"segshift.failure": record.failure.message} if record.failure else {}
+        all_tags = [RunTag(key, value[:TAG_LENGTH]) for key, value in {**tags, **missing, **failure}.items()]
         known = {} if before is None else before.data.params
-        parameters = [Param(k, v) for k, v in mlflow_run.describe_parameters(record).items() if k not in known]
+        parameters = [Param(k, v) for k, v in mlflow_run.describe_parameters(record, trained).items() if k not in known]
         for start in range(0, max(len(parameters), len(all_tags)), SMALL_BATCH):
             part = slice(start, start + SMALL_BATCH)
             self._client.log_batch(run, params=parameters[part])
@@ -233,22 +235,22 @@ class MlflowMirror:
                 self._client.update_run(run, name=name)
 
     def _log_scores(self, run: str, record: Record, at: int) -> None:
-        """Log final scores, of which the means are the network's too, and curves."""
+        """Log final scores, of which those that no cell or class has alone are the network's too, and curves."""
         from mlflow.entities import Metric
 
-        scores, _ = mlflow_run.describe_scores(record)
         model = self._models.find(record.network.trained_by) if record.network is not None else None
         of_model: dict[str, Any] = {"model_id": model}
         datasets = mlflow_run.list_datasets(record)
         if len(datasets) == 1:
             of_model |= {"dataset_name": datasets[0].name, "dataset_digest": datasets[0].digest}
-        is_scored = model is not None and record.kind in mlflow_run.MAIN_SCORE
-        metrics = [
-            Metric(name, value, at, 0, **(of_model if is_scored and "/" not in name else {}))
-            for name, value in scores.items()
-        ]
-        metrics += [Metric(name, value, at, step) for name, step, value in mlflow_run.list_curves(record)]
-        self._log_metrics(run, metrics)
+        of_network = {name for name in score_record(record) if "/" not in name} if model is not None else set()
+        self._log_metrics(
+            run,
+            [
+                Metric(point.metric, point.value, at, point.step, **(of_model if point.metric in of_network else {}))
+                for point in mlflow_run.list_points(record)
+            ],
+        )
 
     def _link(self, run: str, record: Record, name: str) -> None:
         """Link a run with its data sets and networks."""
@@ -309,7 +311,7 @@ class MlflowMirror:
         known = {} if before is None else before.params
         values = {allow_name(k): v[:PARAMETER_LENGTH] for k, v in flatten(point).items()}
         parameters = [Param(k, v) for k, v in values.items() if k not in known]
-        reason = {"segshift.reason": trial["reason"][:5000]} if trial["reason"] else {}
+        reason = {"segshift.reason": trial["reason"][:TAG_LENGTH]} if trial["reason"] else {}
         self._client.set_terminated(run, TRIAL_ENDS[trial["status"]], int(at))
         self._log_metrics(run, metrics[BATCH:])
         all_tags = [RunTag(k, v) for k, v in {**tags, **reason, MIRRORED_TAG: digest}.items()]

@@ -12,7 +12,7 @@ from orchestrator.record import Record
 
 KEY_TAG = "segshift.task_key"
 CHECKPOINT = "checkpoint.pth"  # WEIGHTS_FILE of adapt.openmmlab.checkpoint, which imports torch
-_BAD_CHARACTERS = str.maketrans(dict.fromkeys("/:.%\"'", "_"))
+_BAD_CHARACTERS = str.maketrans(dict.fromkeys("/:.%\"'", "-"))  # that MLflow refuses in names of models
 
 
 def name_registered(experiment: str) -> str:

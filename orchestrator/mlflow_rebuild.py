@@ -57,7 +57,7 @@ class Rebuilt:
 
 
 def list_sweeps(store: Store, experiment: str | None) -> list[Sweep]:
-    """Return what MLflow should hold of a store: the sweeps that left a plan, and by experiment and profile what none of them names.
+    """Return what MLflow should hold of a store: the sweeps that left a plan, and what none of them names, by its profile.
 
     Args:
         store: the store.

@@ -8,19 +8,22 @@ import json
 import math
 import posixpath
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from adapt.benchmark.unit import CLEAN
 from experiments.task import describe
 from orchestrator.record import Record
-from orchestrator.scoring import score_cell, score_record
+from orchestrator.scoring import score_record
 
 NAME_LENGTH = 250  # of metrics, parameters and tags in MLflow, and of a run's name in its database
 PARAMETER_LENGTH = 500  # MLflow cuts at 6000; longer ones are in the record, which is an artifact
 DIGEST_LENGTH = 36  # of a data set in MLflow
 SEED_AXIS = "seed"
+# Settings that say how a task is run and shown, or hold the key of another task.
+_HOUSEKEEPING = ("label", "expected_seconds", "time_limit_s", "resources", "checkpoint", "auxiliary", "kind")
+_COMPARED = ("adaptation", "architecture", "method")  # tags that are parameters too: MLflow compares parameters
 MAIN_SCORE = {"evaluate": "miou", "benchmark": "mpc", "stream": "mean_miou"}  # by kind: the score that ranks
 
 
@@ -32,7 +35,7 @@ class DatasetText:
         name: such as `cityscapes val`.
         digest: the fingerprint of its files, as long as MLflow takes it.
         source: its settings, JSON.
-        context: `train`, `target` of an adaptation, or `test`.
+        context: `train`, `target` of an adaptation, `validation` of a training, or `test`.
     """
 
     name: str
@@ -79,7 +82,7 @@ def describe_tags(record: Record, trained: Record | None) -> dict[str, str]:
         "method": _name_method(record, trained),
         "adaptation": _name_adaptation(record),
         "architecture": record.network.architecture if record.network is not None else None,
-        "dataset": " + ".join(dict.fromkeys(dataset.name for dataset in list_datasets(record))),
+        "dataset": _name_all(record),
         "protocol": name_protocol(record),
         "seed": record.point.get(SEED_AXIS, record.settings.get(SEED_AXIS)),
         "commit": git["commit"] + ("+changes" if git.get("dirty") else "") if git.get("commit") else None,
@@ -105,51 +108,72 @@ def list_datasets(record: Record) -> list[DatasetText]:
     for name, bound in record.datasets.items():
         settings = bound["settings"]
         digest = str(bound["fingerprint"])[:DIGEST_LENGTH]
-        context = "test" if record.kind not in ("train", "uda") or name == validation else "train"
-        text = DatasetText(
-            _name_dataset(name, settings),
-            digest,
-            json.dumps(settings, sort_keys=True),
-            "target" if name == target else context,
-        )
+        roles = {validation: "validation", target: "target"}
+        context = roles.get(name, "train") if record.kind in ("train", "uda") else "test"
+        text = DatasetText(_name_dataset(name, settings), digest, json.dumps(settings, sort_keys=True), context)
         found.setdefault((text.name, digest), text)
     return list(found.values())
 
 
-def describe_scores(record: Record) -> tuple[dict[str, float], dict[str, str]]:
-    """Return the final scores of a record by names that MLflow takes, and as tags those that are missing."""
-    scores = {**score_record(record), **record.metrics, "seconds": record.seconds}
-    present = {allow_name(k): float(v) for k, v in scores.items() if v is not None and math.isfinite(v)}
-    missing = {
-        allow_name(f"segshift.missing/{k}"): str(v) for k, v in scores.items() if v is None or not math.isfinite(v)
-    }
-    return present, missing
+@dataclass(frozen=True)
+class Point:
+    """A value of a metric; `step` is a severity or a round where the metric is a curve, else 0."""
+
+    metric: str
+    step: int
+    value: float
 
 
-def list_curves(record: Record) -> Iterator[tuple[str, int, float]]:
-    """Yield (metric, step, mIoU) of curves: a corruption's over its severities from the clean images on, a domain's over rounds."""
-    if record.status != "done":
-        return
-    scores = {cell.name: score_cell(cell) for cell in record.cells}
-    clean, started = scores.get(CLEAN), set()
-    rounds = {cell.axes["round"] for cell in record.cells if "round" in cell.axes}
-    for cell in record.cells:
-        score = scores[cell.name]
-        if score is None:
-            continue
-        if "corruption" in cell.axes and "severity" in cell.axes and record.kind == "benchmark":
-            name = allow_name(f"severity/{cell.axes['corruption']}")
-            if name not in started and clean is not None:
-                started.add(name)
-                yield name, 0, clean
-            yield name, int(cell.axes["severity"]), score
-        elif "round" in cell.axes and len(rounds) > 1:
-            yield allow_name(f"rounds/{cell.axes['domain']}"), int(cell.axes["round"]), score
+def list_points(record: Record) -> list[Point]:
+    """Return the final scores of a record such that MLflow draws what belongs together as one curve.
+
+    It groups metrics by what stands before the last slash of their names, and draws those of several steps as lines: a cell
+    `miou/fog/3` of a benchmark is step 3 of `severity/fog` (step 0: the clean images), a cell `miou/0/night` of a stream is
+    step 1 of `rounds/night`.
+    """
+    points = []
+    for name, value in _list_scores(record).items():
+        if value is not None and math.isfinite(value):
+            metric, step = _place(name, record.kind)
+            points.append(Point(allow_name(metric), step, float(value)))
+    clean = score_record(record).get("clean_miou")
+    curves = dict.fromkeys(point.metric for point in points if point.metric.startswith("severity/"))
+    return points + [Point(metric, 0, clean) for metric in curves if clean is not None]
 
 
-def describe_parameters(record: Record) -> dict[str, str]:
-    """Return the settings that a record ran with and the point that it stands at, flat."""
-    flat = flatten(_describe_settings(record) | {"point": record.point})
+def list_missing(record: Record) -> list[str]:
+    """Return the names of the scores that a record should have and has not."""
+    return [name for name, value in _list_scores(record).items() if value is None or not math.isfinite(value)]
+
+
+def _list_scores(record: Record) -> dict[str, float | None]:
+    return {**score_record(record), **record.metrics, "seconds": record.seconds}
+
+
+def _place(name: str, kind: str) -> tuple[str, int]:
+    """Return the metric and the step at which MLflow keeps a score."""
+    group, *rest = name.split("/", 2)
+    if kind == "benchmark" and len(rest) == 2 and rest[1].isdigit():
+        return f"{'severity' if group == 'miou' else group}/{rest[0]}", int(rest[1])
+    if kind == "stream" and rest and rest[0].isdigit():  # a leaderboard counts rounds from 1
+        title = "rounds" if group == "miou" else group
+        return "/".join([title, *rest[1:]]), int(rest[0]) + 1
+    return name, 0
+
+
+def describe_parameters(record: Record, trained: Record | None) -> dict[str, str]:
+    """Return what runs are compared by: settings that a record ran with, and the point that it stands at, flat.
+
+    How it was run (resources, time limits) and keys of other tasks say nothing about results, and are left out.
+
+    Args:
+        record: of the task.
+        trained: of the task that trained the network that it scores, where one of the experiment did.
+    """
+    settings = {name: value for name, value in _describe_settings(record).items() if name not in _HOUSEKEEPING}
+    tags = describe_tags(record, trained)
+    named = {name: tags[f"segshift.{name}"] for name in _COMPARED if f"segshift.{name}" in tags}
+    flat = {**flatten({**settings, "point": record.point}), **named}
     return {allow_name(name): value[:PARAMETER_LENGTH] for name, value in flat.items()}
 
 
@@ -222,6 +246,17 @@ def _show_value(value: Any) -> str:
     if known is None:
         return "(" + ", ".join(others) + ")"
     return str(known) if value.get("label") or not others else f"{known}({', '.join(others)})"
+
+
+def _name_all(record: Record) -> str:
+    """Name the data sets of a record in one line: `acdc val (fog, night) + camvid test`."""
+    subsets: dict[str, list[str]] = {}
+    for name, bound in record.datasets.items():
+        known = bound["settings"]
+        whole = known["type"] == "folder" or not known.get("subset")
+        title = _name_dataset(name, known if whole else {**known, "subset": []})
+        subsets.setdefault(title, []).extend([] if whole else known["subset"])
+    return " + ".join(f"{title} ({', '.join(dict.fromkeys(of))})" if of else title for title, of in subsets.items())
 
 
 def _name_dataset(name: str, settings: Mapping[str, Any]) -> str:

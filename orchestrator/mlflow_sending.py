@@ -33,8 +33,8 @@ def send_record(mirror: MlflowMirror, store: Store, record: Record) -> int:
     """
     is_done = record.status == "done"
     pictures = store.fetch_pictures(record) if is_done else store.list_pictures(record.key)
-    mirror.log_pictures(record.key, record.stage, pictures)
-    changed = int(mirror.finish(record, find_trained(store, record), dict(_list_files(store, record))))
+    files = dict(_list_files(store, record))
+    changed = int(mirror.finish(record, find_trained(store, record), files, pictures))
     if is_done and TRIALS_FILE in record.files:
         trials = json.loads(store.verified_file(record.key, TRIALS_FILE).read_text(encoding="utf-8"))
         changed += sum(mirror.finish_trial(record, number, trial) for number, trial in enumerate(trials))

@@ -43,7 +43,7 @@ class PlanNote(Settings):
     schema_version: Literal[1]
     experiment: str
     variant: str
-    facts: FactsNote | None
+    facts: FactsNote
     tasks: tuple[str, ...]
     ranked: tuple[str, ...]
     baseline: tuple[str, ...]

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import functools
 from typing import TYPE_CHECKING
 
 from orchestrator.cli.options import add_command, add_workspace_options, read_workspace
 
 if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
     from orchestrator.store import Store
 
 EXAMPLES = """\
@@ -63,13 +66,12 @@ def rebuild_runs(experiment: str | None, tracking_uri: str | None, store: Store)
     for sweep in sweeps:
         title = f"{sweep.experiment} ({sweep.variant})"
         with Progress(console=console, transient=True) as progress:
-            bar = progress.add_task(title, total=None)
             done = rebuild(
                 store,
                 sweep,
                 uri,
                 artifact_root(store),
-                lambda now, total, bar=bar, progress=progress: progress.update(bar, completed=now, total=total),
+                functools.partial(show, progress, progress.add_task(title, total=None)),
             )
         said = f"{done.changed} runs made or changed" if done.changed else "all there already"
         console.print(f"{title}: {done.records} records, {said}", highlight=False, markup=False, soft_wrap=True)
@@ -78,3 +80,8 @@ def rebuild_runs(experiment: str | None, tracking_uri: str | None, store: Store)
         console.print(f"  refused: {problem}", style="red", highlight=False, markup=False, soft_wrap=True)
     console.print(f"MLflow at {uri}", highlight=False, soft_wrap=True)
     return 1 if problems else 0
+
+
+def show(progress: Progress, bar: TaskID, done: int, total: int) -> None:
+    """Move a bar."""
+    progress.update(bar, completed=done, total=total)
