@@ -19,7 +19,7 @@ from mlflow.entities import Run
 
 from adapt.errors import PrerequisiteError
 from orchestrator import mlflow_server
-from orchestrator.mlflow_mirror import PARENT_TAG, MlflowMirror, name_trial_run
+from orchestrator.mlflow_mirror import PARENT_TAG, MlflowMirror
 from orchestrator.mlflow_models import KEY_TAG
 from orchestrator.store import Store
 
