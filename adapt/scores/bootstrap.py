@@ -55,9 +55,7 @@ def bootstrap_miou(
         >>> [round(value, 3) for value in interval]
         [0.735, 0.583, 0.905]
     """
-    counts = check_confusion(confusions, ndim=3)
-    weights = _resample(len(counts), seed, resamples)
-    return _interval(_miou(counts, weights), _estimate(counts), confidence)
+    return give_interval(score_resamples(confusions, draw_resamples(len(confusions), seed, resamples)), confidence)
 
 
 def bootstrap_difference(
@@ -101,9 +99,8 @@ def bootstrap_difference(
             f"{unequal.size} images, the first at index {unequal[0]}, differ in their labelled pixels: "
             "a paired comparison needs the same images in the same order"
         )
-    weights = _resample(len(counts), seed, resamples)
-    scores = _miou(counts, weights) - _miou(others, weights)
-    return _interval(scores, _estimate(counts) - _estimate(others), confidence)
+    weights = draw_resamples(len(counts), seed, resamples)
+    return give_interval(_miou(counts, weights) - _miou(others, weights), confidence)
 
 
 def bootstrap_mean_corrupted(
@@ -137,18 +134,114 @@ def bootstrap_mean_corrupted(
         >>> [round(value, 3) for value in interval]
         [0.696, 0.548, 0.861]
     """
-    weights: NDArray[np.float64] | None = None  # (1 + resamples, N); the first row is the images as they are
+    weights: NDArray[np.float64] | None = None
     scores = []
     for run in runs:
         refuse_incomplete([cell for cell in cells if cell not in run], cells, "a run")
         if weights is None:
-            images = len(run[cells[0]])
-            weights = np.vstack([np.ones((1, images)), _resample(images, seed, resamples)])
+            weights = draw_resamples(len(run[cells[0]]), seed, resamples)
         scores.append(_score_grid(run, cells, weights))
     if not scores:
         raise ValueError("there is no run to give an interval of")
-    mean = np.mean(scores, axis=0)
-    return _interval(mean[1:], float(mean[0]), confidence)
+    return give_interval(np.mean(scores, axis=0), confidence)
+
+
+def draw_resamples(images: int, seed: int | Sequence[int], resamples: int = RESAMPLES) -> NDArray[np.float64]:
+    """Draw how often each image occurs in each resample.
+
+    Args:
+        images: Number of images, N.
+        seed: Equal seeds draw equally.
+        resamples: Number of resamples R, 1 or more.
+
+    Returns:
+        (1 + R, N) float64; the first row is the images as they are.
+
+    Raises:
+        ValueError: If there are no images or no resamples.
+
+    Example:
+        >>> draw_resamples(3, seed=0, resamples=2)
+        array([[1., 1., 1.],
+               [0., 2., 1.],
+               [3., 0., 0.]])
+    """
+    if resamples < 1:
+        raise ValueError(f"resamples must be 1 or more, got {resamples}")
+    if images < 1:
+        raise ValueError("there are no images to resample")
+    drawn = np.random.default_rng(seed).integers(images, size=(resamples, images))
+    cells = drawn + images * np.arange(resamples)[:, None]
+    counts = np.bincount(cells.ravel(), minlength=resamples * images).reshape(resamples, images)
+    return np.vstack([np.ones((1, images)), counts.astype(np.float64)])
+
+
+def score_resamples(confusions: NDArray[np.int64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Give the mIoU of each resample.
+
+    Args:
+        confusions: (N, K, K) integers, the counts of each image.
+        weights: (1 + R, N), see `draw_resamples`.
+
+    Returns:
+        (1 + R,) float64 in [0, 1], nan for a resample in which no pixel counts; the first is that of the images as they are.
+
+    Raises:
+        ValueError: If the counts have another shape or are below 0.
+    """
+    return _miou(check_confusion(confusions, ndim=3), weights)
+
+
+def score_class_resamples(confusions: NDArray[np.int64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Give the IoU of each class in each resample.
+
+    Args:
+        confusions: (N, K, K) integers, the counts of each image.
+        weights: (1 + R, N), see `draw_resamples`.
+
+    Returns:
+        (1 + R, K) float64 in [0, 1], nan where a class occurs neither in a label nor in a prediction; the first row is that
+        of the images as they are.
+
+    Raises:
+        ValueError: If the counts have another shape or are below 0.
+
+    Example:
+        >>> counts = np.array([[[9, 1], [0, 0]], [[6, 0], [1, 3]]])
+        >>> score_class_resamples(counts, np.array([[1.0, 1.0], [2.0, 0.0]])).round(3)
+        array([[0.882, 0.6  ],
+               [0.9  , 0.   ]])
+    """
+    intersection, union = _count_resamples(check_confusion(confusions, ndim=3), weights)
+    iou = np.full(union.shape, np.nan)
+    np.divide(intersection, union, out=iou, where=union > 0)
+    return iou
+
+
+def give_interval(scores: NDArray[np.float64], confidence: float = 0.95) -> Interval:
+    """Give the percentile interval of resampled scores.
+
+    Args:
+        scores: (1 + R,) the score of the images as they are, and of each resample.
+        confidence: Share of the resamples inside the interval, in (0, 1).
+
+    Returns:
+        The score and its bounds.
+
+    Raises:
+        ValueError: If `confidence` is out of range, or the images as they are have no score.
+
+    Example:
+        >>> give_interval(np.array([0.5, 0.4, 0.6]), confidence=0.5)
+        Interval(estimate=0.5, low=0.45, high=0.55)
+    """
+    if not 0.0 < confidence < 1.0:
+        raise ValueError(f"confidence must lie in (0, 1), got {confidence}")
+    if np.isnan(scores[0]):
+        raise ValueError("the counts hold no pixel: every label is ignored")
+    tail = (1.0 - confidence) / 2.0
+    low, high = np.nanquantile(scores[1:], [tail, 1.0 - tail])
+    return Interval(float(scores[0]), float(low), float(high))
 
 
 def _score_grid(
@@ -166,21 +259,9 @@ def _score_grid(
     return mpc
 
 
-def _resample(images: int, seed: int, resamples: int) -> NDArray[np.float64]:
-    """Draw (resamples, images): how often each image occurs in each resample."""
-    if resamples < 1:
-        raise ValueError(f"resamples must be 1 or more, got {resamples}")
-    if images < 1:
-        raise ValueError("there are no images to resample")
-    drawn = np.random.default_rng(seed).integers(images, size=(resamples, images))
-    cells = drawn + images * np.arange(resamples)[:, None]
-    return np.bincount(cells.ravel(), minlength=resamples * images).reshape(resamples, images).astype(np.float64)
-
-
 def _miou(counts: NDArray[np.int64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
     """Score each resample: (R,) float64, nan for one in which no pixel counts. Exact up to 2**53 pixels."""
-    intersection = weights @ np.diagonal(counts, axis1=1, axis2=2).astype(np.float64)  # (R, K)
-    union = weights @ (counts.sum(axis=1) + counts.sum(axis=2)).astype(np.float64) - intersection
+    intersection, union = _count_resamples(counts, weights)
     iou = np.divide(intersection, union, out=np.zeros_like(union), where=union > 0)
     classes = (union > 0).sum(axis=1)
     scores = np.full(len(iou), np.nan)
@@ -188,15 +269,10 @@ def _miou(counts: NDArray[np.int64], weights: NDArray[np.float64]) -> NDArray[np
     return scores
 
 
-def _estimate(counts: NDArray[np.int64]) -> float:
-    return float(_miou(counts, np.ones((1, len(counts))))[0])
-
-
-def _interval(scores: NDArray[np.float64], estimate: float, confidence: float) -> Interval:
-    if not 0.0 < confidence < 1.0:
-        raise ValueError(f"confidence must lie in (0, 1), got {confidence}")
-    if np.isnan(estimate):
-        raise ValueError("the counts hold no pixel: every label is ignored")
-    tail = (1.0 - confidence) / 2.0
-    low, high = np.nanquantile(scores, [tail, 1.0 - tail])
-    return Interval(estimate, float(low), float(high))
+def _count_resamples(
+    counts: NDArray[np.int64], weights: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Count the pixels of intersection and union of each class in each resample: (R, K) each."""
+    intersection = weights @ np.diagonal(counts, axis1=1, axis2=2).astype(np.float64)
+    union = weights @ (counts.sum(axis=1) + counts.sum(axis=2)).astype(np.float64) - intersection
+    return intersection, union

@@ -15,6 +15,7 @@ from adapt.errors import SegshiftError
 from orchestrator.cli import (
     adapt,
     cluster,
+    compare,
     corrupt,
     dashboard,
     data,
@@ -41,6 +42,7 @@ COMMANDS = (
     status,
     logs,
     leaderboard,
+    compare,
     store,
     data,
     corrupt,
