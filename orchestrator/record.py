@@ -6,6 +6,7 @@ are never stored: they are derived from the confusion counts, so they cannot dis
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,7 @@ from adapt.settings import Settings
 
 SCHEMA_VERSION: Literal[1] = 1
 FILE = "record.json"
+SEAL = "seal"  # key of the file, beside those of the record
 
 
 class Clip(Settings):
@@ -131,15 +133,16 @@ FindRecord = Callable[[str], Record | None]
 
 
 def dump_record(record: Record) -> str:
-    """Return the JSON text of a record."""
-    return record.model_dump_json(indent=1)
+    """Return the JSON text of a record, sealed by a hash of its content, so that an edit by hand is noticed."""
+    text = record.model_dump_json(indent=1)
+    return f'{text.removesuffix("}").rstrip()},\n "{SEAL}": "{_seal(json.loads(text))}"\n}}'
 
 
 def read_record(path: Path) -> Record:
-    """Read a record.
+    """Read a record; one that was written before records were sealed is taken as it is.
 
     Raises:
-        PrerequisiteError: the file is unreadable, of another schema version, or no record.
+        PrerequisiteError: the file is unreadable, of another schema version, no record, or was changed after it was written.
     """
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
@@ -149,8 +152,19 @@ def read_record(path: Path) -> Record:
                 f"{path}: record schema {version!r}, but this segshift reads {SCHEMA_VERSION}. "
                 "Use the segshift that wrote it, or another store."
             )
+        seal = raw.pop(SEAL, None)
+        if seal is not None and seal != _seal(raw):
+            raise PrerequisiteError(
+                f"{path}: this record was changed after it was written ({SEAL} does not match its content), so its numbers "
+                "are not used. Restore the file, or remove its folder to have the task run again."
+            )
         return Record.model_validate(raw)
     except (OSError, json.JSONDecodeError, UnicodeDecodeError, ValidationError) as error:
         raise PrerequisiteError(
             f"{path}: this record cannot be read ({type(error).__name__}). Remove its folder to have the task run again."
         ) from error
+
+
+def _seal(content: dict[str, Any]) -> str:
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -67,7 +67,7 @@ def _score_evaluation(record: Record) -> dict[str, float | None]:
         return {"miou": None}
     ious = iou_per_class(confusion)
     per_class = {
-        f"iou/{_plain(name)}": None if np.isnan(iou) else float(iou)
+        f"iou/{plain_name(name)}": None if np.isnan(iou) else float(iou)
         for name, iou in zip(record.classes, ious, strict=True)
     }
     return {"miou": mean_iou(confusion), **per_class}
@@ -151,7 +151,7 @@ def _score_shifts(record: Record) -> dict[str, float | None]:
         return {}
     found = [score for name in wanted if (score := scores.get(name)) is not None]
     mean = fmean(found) if len(found) == len(wanted) else None
-    return {"mean_shift": mean, **{f"miou_shift/{_plain(name)}": scores.get(name) for name in wanted}}
+    return {"mean_shift": mean, **{f"miou_shift/{plain_name(name)}": scores.get(name) for name in wanted}}
 
 
 def _score_corrupted_calibration(record: Record, wanted: Sequence[GridCell]) -> dict[str, float | None]:
@@ -179,7 +179,7 @@ def _score_stream(record: Record) -> dict[str, float | None]:
     if not counts:
         return {"mean_miou": None, "drift": None, "forgetting": None}
     summary = summarise(counts)
-    cells = {f"miou/{round_}/{_plain(domain)}": score for (round_, domain), score in summary.cells.items()}
+    cells = {f"miou/{round_}/{plain_name(domain)}": score for (round_, domain), score in summary.cells.items()}
     means = {"mean_miou": summary.mean, "drift": summary.drift, "forgetting": summary.forgetting}
     rounds = {f"round_miou/{round_}": score for round_, score in summary.rounds.items()}
     return {**means, **rounds, **cells, **_score_calibration(record), **_score_video(record)}
@@ -188,7 +188,7 @@ def _score_stream(record: Record) -> dict[str, float | None]:
 def _score_calibration(record: Record) -> dict[str, float | None]:
     """Return the calibration error of each cell and of all their pixels; nothing where it was not counted."""
     counts = {
-        f"ece/{cell.axes['round']}/{_plain(str(cell.axes['domain']))}": np.array(cell.calibration, np.float64)
+        f"ece/{cell.axes['round']}/{plain_name(str(cell.axes['domain']))}": np.array(cell.calibration, np.float64)
         for cell in record.cells
         if cell.calibration is not None
     }
@@ -218,6 +218,6 @@ def read_clip(clip: Clip) -> ClipScore:
     )
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
     """Return a name in the characters that MLflow allows in a metric."""
     return re.sub(r"[^A-Za-z0-9_\-./ ]", "_", name)

@@ -9,10 +9,11 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from adapt.benchmark.unit import Unit
+from adapt.benchmark.unit import GridCell, Unit
 from adapt.data.ahead import prepare_ahead
 from adapt.data.layout import Frame
 from adapt.data.reading import read_frame
@@ -124,18 +125,7 @@ class _Samples(Dataset[Sample | Exception]):
                 image = resize_image(image, resize)
             images = []
             for cell in unit.cells:
-                pixels = image
-                if cell.corruption is not None and cell.severity is not None:
-                    seed = derive_seed(self.settings.seed, frame.name, cell.corruption, cell.severity)
-                    pixels = corrupt(
-                        image,
-                        cell.corruption,
-                        cell.severity,
-                        seed,
-                        backend=protocol.backend,
-                        channel_order=protocol.channel_order,
-                        origin=str(frame.image),
-                    )
+                pixels = corrupt_frame(image, frame, cell, self.settings)
                 if protocol.insertion_point == "before_resize":
                     pixels = resize_image(pixels, resize)
                 images.append(torch.from_numpy(np.ascontiguousarray(pixels)))
@@ -143,3 +133,28 @@ class _Samples(Dataset[Sample | Exception]):
         except (SegshiftError, CorruptionError) as error:
             return error
         return Sample(unit, index, torch.stack(images), torch.from_numpy(label), decoded - started, ended - decoded)
+
+
+def corrupt_frame(image: NDArray[np.uint8], frame: Frame, cell: GridCell, settings: FeedSettings) -> NDArray[np.uint8]:
+    """Return a frame as a cell shows it, before any resize that follows.
+
+    Args:
+        image: uint8 (H, W, 3) RGB, of the size at which the protocol corrupts.
+        frame: whose image it is; its name decides the seed.
+        cell: clean and shifted cells leave the image as it is.
+        settings: of the benchmark.
+
+    Raises:
+        CorruptionError: the image is too small to be corrupted.
+    """
+    if cell.corruption is None or cell.severity is None:
+        return image
+    return corrupt(
+        image,
+        cell.corruption,
+        cell.severity,
+        derive_seed(settings.seed, frame.name, cell.corruption, cell.severity),
+        backend=settings.protocol.backend,
+        channel_order=settings.protocol.channel_order,
+        origin=str(frame.image),
+    )

@@ -29,6 +29,9 @@ COUNTED_OF = 25  # one frame of so many has its operations counted; ours: the co
 Prepare = Callable[[Step, NDArray[np.uint8]], Tensor]
 """A step and its image, RGB uint8 (H, W, 3), to a batch of one, (1, 3, h, w), as the model takes it."""
 
+OnPrediction = Callable[[int, NDArray[np.uint8], NDArray[np.uint8], Tensor], None]
+"""The frame's place in the stream, its image (H, W, 3), its label and its prediction, both (H, W) uint8."""
+
 
 def run_stream(
     method: Method[Any],
@@ -37,6 +40,7 @@ def run_stream(
     num_classes: int,
     *,
     on_frame: Callable[[FrameScore], None] | None = None,
+    on_prediction: OnPrediction | None = None,
     reset: ResetSettings | None = None,
     on_non_finite: OnNonFinite = "restore",
     temporal: VideoScorer | None = None,
@@ -51,6 +55,7 @@ def run_stream(
         prepare: makes the model's input of an image.
         num_classes: K.
         on_frame: called after each frame, for progress and live curves.
+        on_prediction: called with the prediction of each frame, for pictures.
         reset: when to go back to the start; never by default.
         on_non_finite: what becomes of a loss, a prediction or parameters that are not finite.
         temporal: measures video beside the stream, in a thread; not measured by default.
@@ -74,6 +79,8 @@ def run_stream(
             with _count_flops(index) as counter:
                 done = _adapt(guard, images, label, index, step)
             flops = None if counter is None else counter.get_total_flops()
+            if on_prediction is not None:
+                on_prediction(index, image, label, done.counts.prediction)
             if temporal is not None:
                 temporal.add(index, step, image, label, done.counts.prediction, images)
             frames.append(_describe(index, step, done, was_reset, flops))

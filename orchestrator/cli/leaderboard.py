@@ -33,6 +33,7 @@ def run(options: argparse.Namespace) -> int:
 
     from orchestrator.leaderboard.forms import to_csv, to_json, to_markdown
     from orchestrator.leaderboard.publish import make_board, publish
+    from orchestrator.leaderboard.source import StoreSource
     from orchestrator.store import open_store
 
     workspace = read_workspace(options)
@@ -43,5 +44,5 @@ def run(options: argparse.Namespace) -> int:
         publish(plan, store, Console())
     else:
         write = {"markdown": to_markdown, "csv": to_csv, "json": to_json}[options.form]
-        print(write(make_board(plan, store)), end="")
+        print(write(make_board(plan, StoreSource(store, set(plan.graph.tasks)))), end="")
     return 0 if all(store.is_done(task.key) for task in plan.graph.nodes) else 1

@@ -57,11 +57,8 @@ class Selector:
         experiment, entry = named
         if experiment not in self._boards:
             plan = self._make_plan(experiment)
-            self._boards[experiment] = (
-                plan,
-                make_board(plan, self._store),
-                StoreSource(self._store, set(plan.graph.tasks)),
-            )
+            source = StoreSource(self._store, set(plan.graph.tasks))
+            self._boards[experiment] = plan, make_board(plan, source), source
         plan, board, source = self._boards[experiment]
         found = [(table, row) for table in board.tables for row in table.rows if row.entry == entry]
         if not found:

@@ -13,10 +13,11 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from adapt.atomic import write_atomically
-from orchestrator.leaderboard.board import Board, Table
+from orchestrator.leaderboard.board import Board
 from orchestrator.leaderboard.columns import NUMBERS
 from orchestrator.leaderboard.reference import is_relative
 from orchestrator.leaderboard.row import Row, Score
+from orchestrator.leaderboard.table import Table
 
 MOST_COLUMNS = 6  # of scores beside each other in a terminal
 ENTRY_WIDTH = 24  # an entry's name has this much room at least, and wraps beyond

@@ -23,8 +23,6 @@ from adapt.scores.degradation import (
 from adapt.scores.grid import Cell
 from corruptions.catalog import corruption
 from orchestrator.leaderboard.row import Row, Score, pool_scores
-from orchestrator.record import FindRecord, Record
-from orchestrator.scoring import list_wanted, read_clean, read_grid
 
 NOISE_SEVERITIES = (1, 2, 3)  # Kamann & Rother, CVPR 2020 (arXiv:1908.05005): what their means over noise hold
 
@@ -41,37 +39,45 @@ class _Run(NamedTuple):
         return _Run(1.0 - self.clean, {cell: 1.0 - miou for cell, miou in self.cells.items()})
 
 
-def add_degradations(
-    rows: list[Row], sought: str, keys: AbstractSet[str], find_record: FindRecord
-) -> tuple[list[Row], str | None]:
+class Sought(NamedTuple):
+    """What rows are compared with.
+
+    Attributes:
+        title: what it is a row of, for reasons: a stage, and where its tasks stand.
+        keys: the tasks that are sought.
+        cells: the (corruption, severity) of the protocol.
+    """
+
+    title: str
+    keys: AbstractSet[str]
+    cells: Sequence[Cell]
+
+
+def add_degradations(rows: list[Row], sought: Sought) -> tuple[list[Row], str | None]:
     """Add CD, rCD, mCE and relative mCE, and the CD of each corruption, to the rows of a table.
 
     Each run is compared with the mean over the runs of the reference, cell by cell; a row shows the mean over its runs.
 
     Args:
         rows: the rows of one table of benchmarks.
-        sought: what the reference is a row of, for reasons: a stage, and where its tasks stand.
-        keys: the tasks in this table that are sought.
-        find_record: key -> record, or None where there is none.
+        sought: the reference.
 
     Returns:
         New rows, whose scores are None with a reason where there is nothing to compare with; and the name of the
         reference, or None where the table has no such row, or several.
     """
-    found = [row for row in rows if not keys.isdisjoint(row.keys)]
+    found = [row for row in rows if not sought.keys.isdisjoint(row.keys)]
     if len(found) != 1:
         count = "no row" if not found else f"{len(found)} rows"
-        return _explain(rows, f"{count} of {sought} to compare with in this table"), None
-    name = found[0].entry
-    records = [find_record(key) for key in found[0].keys]
-    cells = next((list_wanted(record) for record in records if record is not None), [])
-    runs = [run for record in records if (run := _read_run(record, cells)) is not None]
-    if len(runs) < len(records):
-        lacking = f"{len(records) - len(runs)} of {len(records)} runs of the reference '{name}'"
+        return _explain(rows, f"{count} of {sought.title} to compare with in this table"), None
+    name, asked, cells = found[0].entry, found[0].runs, sought.cells
+    runs = [run for run in _read_runs(found[0], cells) if run is not None]
+    if len(runs) < asked:
+        lacking = f"{asked - len(runs)} of {asked} runs of the reference '{name}'"
         return _explain(rows, f"{lacking} have no result, or lack a cell: an incomplete grid is no reference"), name
     base = _Run(fmean(run.clean for run in runs), {cell: fmean(run.cells[cell] for run in runs) for cell in cells})
     problems = _list_problems(base, name, cells)
-    return [_compare(row, base, name, cells, problems, find_record) for row in rows], name
+    return [_compare(row, base, name, cells, problems) for row in rows], name
 
 
 def is_relative(column: str) -> bool:
@@ -132,10 +138,8 @@ def _list_problems(base: _Run, name: str, cells: Sequence[Cell]) -> dict[str, st
     return problems
 
 
-def _compare(
-    row: Row, base: _Run, name: str, cells: Sequence[Cell], problems: dict[str, str], find_record: FindRecord
-) -> Row:
-    runs = [_read_run(find_record(key), cells) for key in row.keys]
+def _compare(row: Row, base: _Run, name: str, cells: Sequence[Cell], problems: dict[str, str]) -> Row:
+    runs = _read_runs(row, cells)
     scores = {
         column: Score(None, None, (), problems[column])
         if column in problems
@@ -153,12 +157,16 @@ def _compare(
     return replace(row, scores={**row.scores, **scores})
 
 
-def _read_run(record: Record | None, cells: Sequence[Cell]) -> _Run | None:
-    """Return the mIoU of a run, or None where it has no result or lacks a cell."""
-    if record is None:
-        return None
-    clean, grid = read_clean(record), read_grid(record)
-    return None if clean is None or not cells or not set(cells) <= set(grid) else _Run(clean, grid)
+def _read_runs(row: Row, cells: Sequence[Cell]) -> list[_Run | None]:
+    """Return the mIoU of each run of a row; None for one that has no result or lacks a cell."""
+    columns = ["clean", *(f"{corrupted}/{severity}" for corrupted, severity in cells)]
+    scores = [row.scores[column].values if column in row.scores else () for column in columns]
+    runs: list[_Run | None] = []
+    for number in range(row.runs):
+        values = [value for each in scores if number < len(each) and (value := each[number]) is not None]
+        whole = bool(cells) and len(values) == len(columns)
+        runs.append(_Run(values[0], dict(zip(cells, values[1:], strict=True))) if whole else None)
+    return runs
 
 
 def _explain(rows: list[Row], reason: str) -> list[Row]:

@@ -47,7 +47,7 @@ class Picture:
 
     Attributes:
         frame: name of the frame.
-        condition: of a benchmark `clean` or a cell such as `fog/3`; of a stream `round/domain`; else `clean`.
+        condition: `clean`, a cell of a benchmark such as `fog/3`, or a domain of a stream such as `night, round 10`.
         key: the task whose folder holds the files.
         files: panel (`image`, `label`, `prediction`, `error`) -> file name below that folder.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -9,22 +10,28 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import nn
 
 from adapt import runtime
-from adapt.benchmark.feed import Claim, FeedSettings, Source
+from adapt.benchmark.feed import Claim, FeedSettings, Source, corrupt_frame
 from adapt.benchmark.kept import Timing, UnitCounts, count_kept, discard_unit, load_unit
 from adapt.benchmark.label_check import measure_agreement
 from adapt.benchmark.run import compute_units
 from adapt.benchmark.unit import CLEAN, GridCell, Unit, list_cells, plan_units
 from adapt.data.catalog import describe_dataset
 from adapt.data.layout import list_frames
+from adapt.data.reading import read_frame
+from adapt.data.resize import resize_image
+from adapt.inference import predict_classes
 from adapt.scores.calibration import BINS
+from corruptions.catalog import corruption
 from experiments.grid import find_grid
 from experiments.schema import BenchmarkStage
 from experiments.task import Task
 from orchestrator.protocol import describe_protocol
 from orchestrator.record import Cell, Network
 from orchestrator.stages.counts_file import CountsFile
+from orchestrator.stages.frame_pictures import FOLDER, INDEX, FramePictures, choose_frames
 from orchestrator.stages.network import load_network
 from orchestrator.stages.stage import StageContext, StageResult
 
@@ -101,6 +108,7 @@ def compute_claimed(
     workers = count_workers(benchmark.settings, context)
     device = runtime.configure(max(1, context.threads - workers), 0, context.gpus)
     model, classes, network = load_network(task, context, device)
+    _draw_once(benchmark, model)
     compute_units(
         model,
         len(classes),
@@ -133,6 +141,8 @@ def run(task: Task, context: StageContext, compute: Compute = compute_here) -> S
         context.on_step(done, {"progress": done / len(benchmark.units)})
 
     left = benchmark.list_left()
+    if not (benchmark.folder / INDEX).exists():  # a process that drew was interrupted
+        shutil.rmtree(benchmark.folder / FOLDER, ignore_errors=True)
     report()
     if left:
         network = compute(benchmark, task, context, left, report)
@@ -143,6 +153,8 @@ def run(task: Task, context: StageContext, compute: Compute = compute_here) -> S
         benchmark.feed.sources[settings.dataset], benchmark.feed.protocol, settings.seed, settings.label_check
     )
     checking_s = time.perf_counter() - started
+    if (benchmark.folder / INDEX).exists():
+        shutil.copytree(benchmark.folder / FOLDER, context.folder / FOLDER, dirs_exist_ok=True)
     with CountsFile(context.folder) as file:
         cells = tuple(_pool(benchmark, cell, file) for cell in benchmark.cells)
     timing = sum((benchmark.read(unit).timing for unit in benchmark.units), Timing())
@@ -164,6 +176,43 @@ def run(task: Task, context: StageContext, compute: Compute = compute_here) -> S
         },
         notes=(name_bottleneck(timing, count_workers(settings, context)),),
     )
+
+
+def _draw_once(benchmark: Benchmark, model: nn.Module) -> None:
+    """Draw a few frames, clean and under one corruption of each family at its highest severity; one of several processes does."""
+    benchmark.folder.mkdir(parents=True, exist_ok=True)
+    try:
+        (benchmark.folder / FOLDER).mkdir()
+    except FileExistsError:
+        return
+    feed, dataset = benchmark.feed, benchmark.settings.dataset
+    source = feed.sources[dataset]
+    pictures = FramePictures(benchmark.folder, describe_dataset(source.settings).palette)
+    corrupted = choose_cells(benchmark.cells)
+    for place, index in enumerate(choose_frames(len(source.frames))):
+        frame = source.frames[index]
+        image, label = read_frame(frame, source.settings)
+        if feed.protocol.insertion_point == "after_resize":
+            image = resize_image(image, source.settings.resize)
+        for cell in benchmark.cells:
+            if cell.name == CLEAN or (place == 0 and cell in corrupted):
+                seen = corrupt_frame(image, frame, cell, feed)
+                # What was resized already is not resized again, and its prediction is of that size.
+                resize = None if feed.protocol.insertion_point == "after_resize" else source.settings.resize
+                pictures.add(frame.name, cell.name, seen, label, predict_classes(model, seen, resize))
+    pictures.close()
+
+
+def choose_cells(cells: Sequence[GridCell]) -> list[GridCell]:
+    """Return the cells that are pictured: of each family the first corruption, at its highest severity."""
+    chosen: dict[str, GridCell] = {}
+    for cell in cells:
+        if cell.corruption is not None and cell.severity is not None:
+            family = corruption(cell.corruption).family
+            known = chosen.get(family)
+            if known is None or (known.corruption == cell.corruption and (known.severity or 0) < cell.severity):
+                chosen[family] = cell
+    return list(chosen.values())
 
 
 def plan_benchmark(task: Task, context: StageContext) -> Benchmark:

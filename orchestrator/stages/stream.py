@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from adapt import runtime
+from adapt.data.catalog import Color, describe_dataset
 from adapt.data.layout import list_frames
 from adapt.features import build_features
 from adapt.inference import to_tensor
@@ -32,9 +33,12 @@ from experiments.task import Task
 from orchestrator.protocol import describe_protocol
 from orchestrator.record import Cell, Clip
 from orchestrator.stages.counts_file import save_counts
+from orchestrator.stages.frame_pictures import FramePictures
 from orchestrator.stages.network import load_network
 from orchestrator.stages.stage import FRAMES_FILE, MANIFEST_FILE, StageContext, StageResult, make_cell
 from orchestrator.stages.supply import build_forward, load_supplies
+
+PICTURED_DOMAINS = 6  # ours: a page shows no more of a row
 
 
 def run(task: Task, context: StageContext) -> StageResult:
@@ -69,6 +73,13 @@ def run(task: Task, context: StageContext) -> StageResult:
                 live = _keep_finite({**frame.notes, "loss": frame.loss, "progress": (frame.index + 1) / len(manifest)})
                 context.on_step(frame.index + 1, {name: value for name, value in live.items() if value is not None})
 
+        pictures = FramePictures(context.folder, _find_palette(task))
+        pictured = choose_steps(manifest)
+
+        def on_prediction(index: int, image: NDArray[np.uint8], label: NDArray[np.uint8], prediction: Tensor) -> None:
+            if index in pictured:
+                pictures.add(manifest[index].frame, pictured[index], image, label, prediction.cpu().numpy())
+
         scores = run_stream(
             method,
             # All cores but one prepare frames, on a CPU too: reading and corrupting take as long as a small network.
@@ -76,10 +87,12 @@ def run(task: Task, context: StageContext) -> StageResult:
             prepare,
             len(classes),
             on_frame=on_frame,
+            on_prediction=on_prediction,
             reset=settings.reset,
             on_non_finite=settings.on_non_finite,
             temporal=video,
         )
+    pictures.close()
     counts = _collect_counts(scores)
     save_counts(context.folder, [frame.step.frame for frame in scores.frames], counts)
     return StageResult(
@@ -98,6 +111,28 @@ def run(task: Task, context: StageContext) -> StageResult:
             **measure_clusters(scores.frames, settings.on_non_finite == "reset"),
         },
     )
+
+
+def _find_palette(task: Task) -> tuple[Color, ...]:
+    """Return the colours of the classes, which all domains of a stream share."""
+    return describe_dataset(next(iter(task.datasets.values())).settings).palette
+
+
+def choose_steps(manifest: Manifest) -> dict[int, str]:
+    """Return the steps of a stream that are pictured, and what each shows.
+
+    They are the last frame of each of the first domains, in the first and in the last round: what the method had become by
+    then.
+    """
+    domains = list(dict.fromkeys(step.domain for step in manifest))[:PICTURED_DOMAINS]
+    rounds = sorted({step.round for step in manifest})
+    last = {(step.round, step.domain): index for index, step in enumerate(manifest)}
+    chosen = {}
+    for round_ in dict.fromkeys((rounds[0], rounds[-1])):
+        for domain in domains:
+            if (round_, domain) in last:
+                chosen[last[round_, domain]] = domain if len(rounds) == 1 else f"{domain}, round {round_ + 1}"
+    return chosen
 
 
 def _read_method(settings: StreamStage, context: StageContext) -> MethodSettings:

@@ -35,12 +35,27 @@ def test_clips_and_calibration_are_read_back_exactly(make_task, make_record, tmp
 
 def test_a_record_of_before_clips_and_calibration_is_read(make_task, make_record, tmp_path: Path) -> None:
     raw = json.loads(dump_record(make_record(make_task("clean"), {"clean": ({}, ((1, 0), (0, 1)))})))
+    del raw["seal"]  # nor were records sealed then
     for cell in raw["cells"]:
         del cell["calibration"], cell["clips"]
     file = tmp_path / "record.json"
     file.write_text(json.dumps(raw))
     (cell,) = read_record(file).cells
     assert (cell.calibration, cell.clips) == (None, ())
+
+
+def test_a_record_that_was_edited_by_hand_is_refused_and_named(make_task, make_record, tmp_path: Path) -> None:
+    """One pixel more that is right; the same content in another layout is no edit."""
+    text = dump_record(make_record(make_task("clean"), {"clean": ({}, ((30, 10), (10, 30)))}))
+    file = tmp_path / "record.json"
+    raw = json.loads(text)
+    file.write_text(json.dumps(dict(reversed(raw.items()))))
+    read_record(file)
+    raw["cells"][0]["confusion"][0][0] += 1
+    file.write_text(json.dumps(raw))
+    with pytest.raises(PrerequisiteError, match="was changed after it was written") as caught:
+        read_record(file)
+    assert str(file) in str(caught.value)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
@@ -65,7 +80,7 @@ def test_a_damaged_record_is_refused_and_names_the_file(damage: str, make_task, 
     if damage == "half":
         file.write_text(text[: len(text) // 2])
     elif damage == "unknown key":
-        file.write_text(json.dumps(json.loads(text) | {"surprise": 1}))
+        file.write_text(json.dumps({k: v for k, v in json.loads(text).items() if k != "seal"} | {"surprise": 1}))
     else:
         file.write_bytes(damage.encode("latin-1"))
     with pytest.raises(PrerequisiteError) as caught:

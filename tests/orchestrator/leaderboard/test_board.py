@@ -15,6 +15,7 @@ from experiments.task import Task
 from orchestrator.leaderboard.board import Board, build_board
 from orchestrator.leaderboard.row import Row
 from orchestrator.record import Record
+from tests.orchestrator.leaderboard.sources import Records
 
 PERFECT = ((4, 0), (0, 4))  # mIoU 1
 GOOD = ((3, 1), (1, 3))  # 0.6
@@ -32,7 +33,7 @@ def board(make_task, make_graph, make_record) -> Callable[..., Board]:
             task.key: make_record(task, {"clean": ({}, confusion)}) for task, confusion in runs if confusion is not None
         }
         graph = make_graph(*trained, *(task for task, _ in runs))
-        return build_board(graph, records.get, options.pop("miniature", False), **options)
+        return build_board(graph, Records(records), options.pop("miniature", False), **options)
 
     return build
 
@@ -143,9 +144,9 @@ def test_only_the_stages_that_the_leaderboard_needs_are_shown(make_task, make_gr
     a = networks["a"][0]
     shown, hidden = make_task("clean", needs=a), make_task("extra", needs=a, limit=3)
     graph = make_graph(a, shown, hidden, needs=["clean"])
-    board = build_board(graph, lambda key: None, miniature=False)
+    board = build_board(graph, Records({}), miniature=False)
     assert [table.title for table in board.tables] == ["Clean: cityscapes val"]
-    assert len(build_board(graph, lambda key: None, miniature=False, stages=("clean", "extra")).tables) == 2
+    assert len(build_board(graph, Records({}), miniature=False, stages=("clean", "extra")).tables) == 2
 
 
 STREAM = {"kind": "continual", "domains": [{"dataset": "fog"}, {"dataset": "night"}]}
@@ -164,7 +165,7 @@ def adapt(make_task: Callable[..., Task], trained: Task, method: dict[str, Any],
 
 
 def rows_of(make_graph, trained: Task, records: dict[str, Record], *tasks: Task) -> tuple[Row, ...]:
-    (table,) = build_board(make_graph(trained, *tasks), records.get, miniature=False).tables
+    (table,) = build_board(make_graph(trained, *tasks), Records(records), miniature=False).tables
     return table.rows
 
 
@@ -214,7 +215,7 @@ def test_methods_are_entries_and_seeds_are_pooled(make_task, make_graph, make_re
     tasks = [adapt(make_task, t, {"name": name}) for t in networks["a"][:2] for name in ("source", "tent")]
     graph = make_graph(*networks["a"][:2], *tasks)
     records = {task.key: make_record(task, stream_cells(GOOD, GOOD)) for task in tasks}
-    (table,) = build_board(graph, records.get, miniature=False).tables
+    (table,) = build_board(graph, Records(records), miniature=False).tables
     assert sorted((row.entry, row.seeds) for row in table.rows) == [("a + source", 2), ("a + tent", 2)]
 
 
@@ -224,7 +225,7 @@ def test_other_axes_tell_entries_apart(make_task, make_graph, make_record) -> No
     ]
     tasks = [make_task("clean", point=dict(t.point), needs=t) for t in trained]
     records = {task.key: make_record(task, {"clean": ({}, GOOD)}) for task in tasks}
-    (table,) = build_board(make_graph(*trained, *tasks), records.get, miniature=False).tables
+    (table,) = build_board(make_graph(*trained, *tasks), Records(records), miniature=False).tables
     assert [row.entry for row in table.rows] == ["a (lr=0.1)", "a (lr=0.2)"]
 
 
@@ -296,13 +297,13 @@ def test_the_subsets_of_what_a_network_was_trained_on_are_shown_for_all_rows(
     a, b = make_task("a", "train", dataset="synthetic"), make_task("b", "train", dataset="source")
     tasks = [make_task("clean", point={"trained": f"${{{t.stage}.checkpoint}}"}, needs=t) for t in (a, b)]
     records = {task.key: make_record(task, {"clean": ({}, confusion)}, classes=names) for task in tasks}
-    (table,) = build_board(make_graph(a, b, *tasks), records.get, miniature=False).tables
+    (table,) = build_board(make_graph(a, b, *tasks), Records(records), miniature=False).tables
     assert table.columns[:3] == ("mIoU", "mIoU16", "mIoU13")
     for row in table.rows:
         assert row.scores["mIoU"].mean == pytest.approx((0.75 + 0.5 + 1 + 0.8 + 2 / 3) / 5)
         assert row.scores["mIoU16"].mean == pytest.approx(0.75)
         assert row.scores["mIoU13"].mean == pytest.approx(0.875)
-    (other,) = build_board(make_graph(b, tasks[1]), records.get, miniature=False).tables
+    (other,) = build_board(make_graph(b, tasks[1]), Records(records), miniature=False).tables
     assert not [name for name in other.columns if name.startswith("mIoU1")]
 
 
@@ -316,7 +317,7 @@ def test_a_gap_is_measured_where_the_leaderboard_asks_for_it(make_task, make_gra
         for task, confusion in zip((*tasks, other), (POOR, GOOD, PERFECT, GOOD), strict=True)
     }
     graph = make_graph(*trained, *tasks, other, needs=["clean"], gap=GapSettings(source="a", oracle="c"))
-    first, second = build_board(graph, records.get, miniature=False).tables
+    first, second = build_board(graph, Records(records), miniature=False).tables
     assert first.columns[:2] == ("mIoU", "gap closed")
     assert {row.entry: row.scores["gap closed"].mean for row in first.rows} == {
         "a": pytest.approx(0.0),
@@ -326,14 +327,14 @@ def test_a_gap_is_measured_where_the_leaderboard_asks_for_it(make_task, make_gra
     assert [row.entry for row in first.rows] == ["c", "b", "a"]
     (row,) = second.rows
     assert row.scores["gap closed"].reason == "no row of stage 'a' to compare with in this table"
-    json.dumps(build_board(graph, records.get, miniature=False).to_json(), allow_nan=False)
+    json.dumps(build_board(graph, Records(records), miniature=False).to_json(), allow_nan=False)
 
 
 def test_a_row_without_a_run_has_its_main_score_first_beside_a_gap(make_task, make_graph, networks) -> None:
     a = networks["a"][0]
     task = evaluate(make_task, a)
     graph = make_graph(a, task, needs=["clean"], gap=GapSettings(source="a", oracle="a"))
-    (table,) = build_board(graph, lambda key: None, miniature=False).tables
+    (table,) = build_board(graph, Records({}), miniature=False).tables
     assert table.columns == ("mIoU", "gap closed")
 
 
@@ -395,5 +396,20 @@ def test_a_seed_that_decides_what_is_seen_makes_a_table_of_its_own(make_task, ma
         make_task("weather", "stream", point={"seed": s}, needs=a, stream={**STREAM, "kind": "mixed", "seed": s})
         for s in (0, 1)
     ]
-    tables = build_board(make_graph(a, *tasks), lambda key: None, miniature=False).tables
+    tables = build_board(make_graph(a, *tasks), Records({}), miniature=False).tables
     assert [[row.runs for row in table.rows] for table in tables] == [[1], [1]]
+
+
+def test_a_run_that_has_no_result_says_why_where_that_is_known(make_task, make_graph, make_record) -> None:
+    """Of the task itself, or of the training that it waited for."""
+    trained = make_task("source_only", "train")
+    failed, waiting = make_task("clean", needs=trained, limit=1), make_task("clean", needs=trained)
+    missing = {failed.key: "failed with NonFiniteLoss: step 7", trained.key: "its record was changed"}
+    graph = make_graph(trained, failed, waiting)
+    tables = build_board(graph, Records({}, missing), miniature=False).tables
+    assert [table.rows[0].reason for table in tables] == [
+        "1 of 1 runs have no result: failed with NonFiniteLoss: step 7",
+        "1 of 1 runs have no result: its record was changed",
+    ]
+    (row,) = build_board(make_graph(make_task("clean")), Records({}), miniature=False).tables[0].rows
+    assert row.reason == "1 of 1 runs have no result"

@@ -14,10 +14,12 @@ import pytest
 from experiments.graph import Graph
 from experiments.schema import LeaderboardStage
 from experiments.task import Task
-from orchestrator.leaderboard.board import Table, build_board
+from orchestrator.leaderboard.board import build_board
+from orchestrator.leaderboard.table import Table
 from orchestrator.record import Record
 from orchestrator.stages.counts_file import save_counts
 from tests.orchestrator.leaderboard.grids import GRID, build_cells, confuse, fill
+from tests.orchestrator.leaderboard.sources import Records
 
 BINS = tuple((0.0,) * 14 + (value,) for value in (10.0, 9.0, 8.0))  # confidence 0.9, accuracy 0.8
 
@@ -49,7 +51,7 @@ def build(make_task, make_graph, make_record, networks) -> Callable[..., list[Ta
                 records[task.key] = make_record(task, build_cells(8, grid), protocol={"cells": GRID}, **fields)
                 tasks += [trained, task]
         graph = compare(make_graph(*tasks), reference, *(f"grid_{name}" for name, _ in runs))
-        return list(build_board(graph, records.get, miniature=False).tables)
+        return list(build_board(graph, Records(records), miniature=False).tables)
 
     return _build
 
@@ -66,7 +68,7 @@ def test_a_benchmark_is_ranked_by_mpc(make_task, make_graph, make_record, networ
     record = make_record(task, cells, protocol={"cells": [["fog", 1], ["contrast", 2]], "shifts": ["night", "rain"]})
     counted = tuple(cell.model_copy(update={"calibration": BINS}) for cell in record.cells)
     record = record.model_copy(update={"cells": counted})
-    (table,) = build_board(make_graph(a, task), {task.key: record}.get, miniature=False).tables
+    (table,) = build_board(make_graph(a, task), Records({task.key: record}), miniature=False).tables
     scores = {name: score.mean for name, score in table.rows[0].scores.items()}
     assert table.columns == tuple(scores)
     assert scores == {
@@ -136,13 +138,13 @@ def test_the_reference_is_the_row_at_the_point_that_is_named(make_task, make_gra
             tasks += [trained, task]
     for net, other, ratio in (("a", "b", 2.0), ("b", "a", 0.5)):
         graph = compare(make_graph(*tasks), {"stage": "grid", "at": {"net": net}}, "grid")
-        (table,) = build_board(graph, records.get, miniature=False).tables
+        (table,) = build_board(graph, Records(records), miniature=False).tables
         assert table.reference is not None
         assert table.reference.startswith(net)
         found = {row.entry[0]: row.scores["CD"] for row in table.rows}
         assert found[net].values == (pytest.approx(1.0), pytest.approx(1.0))
         assert found[other].mean == pytest.approx(ratio)
-    (table,) = build_board(compare(make_graph(*tasks), "grid", "grid"), records.get, miniature=False).tables
+    (table,) = build_board(compare(make_graph(*tasks), "grid", "grid"), Records(records), miniature=False).tables
     assert table.reference is None
     assert table.rows[0].scores["CD"].reason == "2 rows of stage 'grid' to compare with in this table"
 
@@ -156,12 +158,12 @@ def test_a_table_of_another_protocol_says_that_it_has_no_reference(
         task.key: make_record(task, build_cells(8, fill(4, 4, 4, 4)), protocol={"cells": GRID}) for task in tasks
     }
     graph = compare(make_graph(a, b, *tasks), "grid_a", "grid_a", "grid_b")
-    first, second = build_board(graph, records.get, miniature=False).tables
+    first, second = build_board(graph, Records(records), miniature=False).tables
     assert (first.reference, second.reference) == ("a", None)
     assert read(first, "CD") == {"a": pytest.approx(1.0)}
     score = second.rows[0].scores["CD"]
     assert (score.mean, score.reason) == (None, "no row of stage 'grid_a' to compare with in this table")
-    json.dumps(build_board(graph, records.get, miniature=False).to_json(), allow_nan=False)
+    json.dumps(build_board(graph, Records(records), miniature=False).to_json(), allow_nan=False)
 
 
 def test_each_table_has_the_reference_of_its_own(make_task, make_graph, make_record, networks) -> None:
@@ -176,7 +178,7 @@ def test_each_table_has_the_reference_of_its_own(make_task, make_graph, make_rec
         for name in "ab"
     }
     graph = replace(make_graph(a, b, *tasks), leaderboards=boards)
-    assert [table.reference for table in build_board(graph, records.get, miniature=False).tables] == ["a", "b"]
+    assert [table.reference for table in build_board(graph, Records(records), miniature=False).tables] == ["a", "b"]
 
 
 def test_only_benchmarks_are_compared_with_a_reference(make_task, make_graph, make_record, networks) -> None:
@@ -187,11 +189,11 @@ def test_only_benchmarks_are_compared_with_a_reference(make_task, make_graph, ma
         grid.key: make_record(grid, build_cells(8, fill(4, 4, 4, 4)), protocol={"cells": GRID}),
     }
     graph = compare(make_graph(a, clean, grid), "grid_a", "clean", "grid_a")
-    first, second = build_board(graph, records.get, miniature=False).tables
+    first, second = build_board(graph, Records(records), miniature=False).tables
     assert ("CD" in first.columns, "CD" in second.columns) == (False, True)
 
 
-def test_the_interval_of_mpc_is_a_detail(make_task, make_graph, make_record, networks, tmp_path: Path) -> None:
+def test_scores_of_a_benchmark_have_intervals(make_task, make_graph, make_record, networks, tmp_path: Path) -> None:
     """Of two images, one all right and one all wrong, a resample holds either twice or both."""
     a = networks["a"][0]
     task = make_task("grid_a", "benchmark", needs=a)
@@ -201,10 +203,11 @@ def test_the_interval_of_mpc_is_a_detail(make_task, make_graph, make_record, net
     record = make_record(task, cells, protocol={"cells": [["fog", 1]]})
     save_counts(tmp_path, ["x", "y"], {"clean": counts, "fog/1": counts})
     graph = make_graph(a, task)
-    (table,) = build_board(
-        graph, {task.key: record}.get, miniature=False, find_counts=lambda key: tmp_path / "counts.npz"
-    ).tables
+    source = Records({task.key: record}, files={(task.key, "counts.npz"): tmp_path / "counts.npz"})
+    (table,) = build_board(graph, source, miniature=False).tables
     (row,) = table.rows
-    assert table.details == ("fog/1", "mPC/95% low", "mPC/95% high")
-    assert row.scores["mPC"].mean == pytest.approx(1 / 3)
-    assert (row.scores["mPC/95% low"].mean, row.scores["mPC/95% high"].mean) == (0.0, 1.0)
+    assert table.details == ("fog/1",)
+    for column in ("mPC", "fog/1", "clean"):
+        assert row.scores[column].mean == pytest.approx(1 / 3)
+        assert (row.scores[column].low, row.scores[column].high) == (0.0, 1.0)
+    assert row.scores["rPC"].low is None  # a ratio is not resampled

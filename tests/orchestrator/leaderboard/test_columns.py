@@ -96,7 +96,6 @@ def test_video_that_is_measured_in_another_way_is_another_column(make_task, make
         ("benchmark", "shift night", False),
         ("benchmark", "relative mCE", False),
         ("benchmark", "CD/fog", True),
-        ("benchmark", "mPC/95% low", True),
         ("evaluate", "IoU/road", True),
     ],
 )

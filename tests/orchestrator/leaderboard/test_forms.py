@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from orchestrator.leaderboard.board import Board, Table
+from orchestrator.leaderboard.board import Board
 from orchestrator.leaderboard.forms import (
     MINIATURE_NOTICE,
     print_board,
@@ -22,6 +22,7 @@ from orchestrator.leaderboard.forms import (
     write_forms,
 )
 from orchestrator.leaderboard.row import Row, Score
+from orchestrator.leaderboard.table import Table
 
 
 def build_row(rank: int | None, method: str, mean: float | None, std: float | None = None, **fields) -> Row:

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from orchestrator.leaderboard.interval import HIGH, LOW
 from orchestrator.leaderboard.publish import make_board
 from orchestrator.leaderboard.row import Row
+from orchestrator.leaderboard.source import StoreSource
 from orchestrator.stages.counts_file import NAME, save_counts
 from orchestrator.store import Store
 
@@ -30,7 +30,7 @@ def make_row(make_task, make_record, make_graph, make_plan, store: Store) -> Any
         store.commit(record)
         if damage:
             (folder / NAME).write_bytes(b"not what was written")
-        (table,) = make_board(make_plan(make_graph(task)), store).tables
+        (table,) = make_board(make_plan(make_graph(task)), StoreSource(store, {task.key})).tables
         return table.rows[0]
 
     return _make
@@ -40,11 +40,12 @@ def test_a_board_reads_the_counts_beside_the_records(make_row) -> None:
     """A resample of an image that is all right and one that is all wrong may hold either twice."""
     scores = make_row().scores
     assert scores["mPC"].mean == pytest.approx(1 / 3)
-    assert (scores[LOW].mean, scores[HIGH].mean) == (0.0, 1.0)
+    assert (scores["mPC"].low, scores["mPC"].high) == (0.0, 1.0)
 
 
 def test_damaged_counts_are_said_and_cost_nothing_else(make_row) -> None:
     row = make_row(damage=True)
     assert row.scores["mPC"].mean == pytest.approx(1 / 3)
-    assert row.scores[LOW].reason == "the counts of 1 of 1 runs are missing or damaged"
+    assert row.scores["mPC"].low is None
+    assert row.warnings == (f"no interval: the file {NAME} of task {row.keys[0]} is missing or damaged",)
     assert row.rank == 1

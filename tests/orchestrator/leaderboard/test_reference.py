@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from orchestrator.leaderboard.reference import add_degradations, is_relative, limit_noise
+from orchestrator.leaderboard.columns import select_scores
+from orchestrator.leaderboard.reference import Sought, add_degradations, is_relative, limit_noise
 from orchestrator.leaderboard.row import Row, pool_scores
-from orchestrator.record import Record
 from tests.orchestrator.leaderboard.grids import GRID, build_cells, fill
 
 RELATIVE = ("CD", "rCD", "mCE", "relative mCE")
@@ -23,26 +23,32 @@ def compare(make_task, make_record) -> Callable[..., tuple[dict[str, Any], str |
     def _compare(
         entries: dict[str, list[Any]], named: tuple[str, ...] = ("base",), cells: Sequence[Any] = GRID
     ) -> tuple[dict[str, Any], str | None]:
-        records: dict[str, Record] = {}
         rows = []
         for entry, runs in entries.items():
             tasks = [make_task(f"grid_{entry}", "benchmark", point={"seed": seed}) for seed in range(len(runs))]
+            scored = []
             for task, run in zip(tasks, runs, strict=True):
-                if run is not None:
-                    clean, grid = run
-                    records[task.key] = make_record(task, build_cells(clean, grid), protocol={"cells": cells})
+                record = None if run is None else make_record(task, build_cells(*run), protocol={"cells": cells})
+                scored.append({} if record is None else select_scores(record, {}))
+            scores = {name: pool_scores([each.get(name) for each in scored]) for each in scored for name in each}
             rows.append(
                 Row(
                     rank=None, method=entry, adaptation=None, axes={}, seeds=len(runs), runs=len(runs), architecture=None,
-                    parameters=None, scores={"mPC": pool_scores([0.5])}, reason=None,
+                    parameters=None, scores=scores | {"mPC": pool_scores([0.5])}, reason=None,
                     keys=tuple(task.key for task in tasks), trained_in=entry,
                 )
             )  # fmt: skip
         keys = {key for row in rows if row.entry in named for key in row.keys}
-        made, name = add_degradations(rows, "stage 'grid_base'", keys, records.get)
-        return {row.entry: dict(row.scores) for row in made}, name
+        places = [(str(name), int(severity)) for name, severity in cells]
+        made, name = add_degradations(rows, Sought("stage 'grid_base'", keys, places))
+        added = {row.entry: {name: row.scores[name] for name in row.scores if _is_shown(name)} for row in made}
+        return added, name
 
     return _compare
+
+
+def _is_shown(column: str) -> bool:
+    return column == "mPC" or is_relative(column)
 
 
 def means(scores: dict[str, Any]) -> dict[str, float | None]:

@@ -10,6 +10,7 @@ import pytest
 from adapt.correction.label_store import LabelRecord
 from adapt.hashing import hash_file
 from orchestrator.leaderboard.board import build_board
+from tests.orchestrator.leaderboard.sources import Records
 from tests.orchestrator.stages.conftest import Run, run_experiment
 
 TRAINING = "training: {iterations: 8, batch_size: 2, checkpoint_interval: 4, augment: {crop: [32, 32]}}"
@@ -91,7 +92,7 @@ def test_plain_training_leaves_its_network_alone(run: Run) -> None:
 
 def test_the_leaderboard_shows_how_the_training_took_the_labels(run: Run) -> None:
     by_key = {run.task(name).key: record for name, record in run.records.items()}
-    (table,) = build_board(run.plan.graph, by_key.get, True).tables
+    (table,) = build_board(run.plan.graph, Records(by_key), True).tables
     rows = {row.method: row for row in table.rows}
     metrics = run.records["noisy"].metrics
     assert rows["noisy"].scores["best mIoU"].mean == metrics["miou_best"]

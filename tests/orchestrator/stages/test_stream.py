@@ -16,6 +16,7 @@ from adapt.scores.calibration import ece
 from adapt.tta.stream import Step
 from adapt.tta.stream_scores import FrameScore
 from orchestrator.leaderboard.publish import make_board
+from orchestrator.leaderboard.source import StoreSource
 from orchestrator.scoring import score_record
 from orchestrator.stages.stream import measure_clusters
 from tests.orchestrator.stages.conftest import Run, run_experiment
@@ -144,7 +145,7 @@ def test_a_stream_runs_with_what_its_search_chose(finished: Run) -> None:
 
 
 def test_the_board_names_methods_and_says_what_was_tuned(finished: Run) -> None:
-    weather, tuned = make_board(finished.plan, finished.store).tables
+    weather, tuned = make_board(finished.plan, StoreSource(finished.store, set(finished.plan.graph.tasks))).tables
     assert {row.entry for row in weather.rows} == {
         "net + source",
         "net + auxadapt",
