@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from pathlib import Path
 
 from adapt.atomic import write_atomically
 from adapt.errors import PrerequisiteError
+from experiments.planning import Plan
 from orchestrator.cli.options import (
     add_command,
     add_experiment_options,
@@ -46,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
     store = open_store(read_workspace(options).store)
     plan = read_plan(options, read_workspace(options))
     note = read_note(store, name_note(plan.graph.name, plan.graph.variant))
-    text = to_html(options.experiment, plan, store, note, options.command_line)
+    text = to_html(options.experiment, plan, store, note, name_sweep(options, plan), options.command_line)
     file = options.html or store.root / "leaderboards" / f"{plan.graph.name}-{plan.graph.variant}" / NAME
     try:
         if options.html is None:
@@ -63,3 +65,11 @@ def run(options: argparse.Namespace) -> int:
     if done < len(plan.graph.tasks):
         print(f"{done} of {len(plan.graph.tasks)} tasks are done; the page says what is missing.")
     return 0 if done == len(plan.graph.tasks) else 1
+
+
+def name_sweep(options: argparse.Namespace, plan: Plan) -> str:
+    """Return the command that makes what is missing of a plan, with the data and the store of this command line."""
+    places = {"--data": options.data, "--store": options.store, "--address": options.address}
+    given = [word for name, value in places.items() if value is not None for word in (name, str(value))]
+    wanted = ["segshift", "sweep", options.experiment, *plan.graph.overrides, "--profile", plan.graph.profile]
+    return shlex.join([*wanted, *given])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import datetime
 import io
-import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,7 +49,7 @@ class Drawn:
     source: str
 
 
-def to_html(experiment: str, plan: Plan, store: Store, note: SweepNote | None, command: str) -> str:
+def to_html(experiment: str, plan: Plan, store: Store, note: SweepNote | None, sweep_command: str, command: str) -> str:
     """Return the report of an experiment; it may be half done, failed, or not begun.
 
     Args:
@@ -58,6 +57,7 @@ def to_html(experiment: str, plan: Plan, store: Store, note: SweepNote | None, c
         plan: of it, under one profile.
         store: with whatever is there of it.
         note: of its last sweep, where one was left.
+        sweep_command: that makes what is missing.
         command: that makes the page again.
     """
     graph = plan.graph
@@ -79,7 +79,7 @@ def to_html(experiment: str, plan: Plan, store: Store, note: SweepNote | None, c
         counts=[(WORDS[state], state, count) for state, count in count_states(tasks).items()],
         problems=plan.problems,
         notice=MINIATURE_NOTICE if plan.facts.miniature_root is not None else None,
-        next_command=_tell_next(experiment, plan, tasks),
+        next_command=None if all(view.state == "done" for view in tasks) else sweep_command,
         sweep=_describe_sweep(note),
         drawing=draw_graph(views, {name: stage.needs for name, stage in graph.leaderboards.items()}),
         box={"width": WIDTH, "height": HEIGHT},
@@ -104,13 +104,6 @@ def to_html(experiment: str, plan: Plan, store: Store, note: SweepNote | None, c
     )
 
 
-def _tell_next(experiment: str, plan: Plan, tasks: Sequence[TaskView]) -> str | None:
-    """Return the command that makes what is missing; None where all is there."""
-    if all(view.state == "done" for view in tasks):
-        return None
-    return shlex.join(["segshift", "sweep", experiment, "--profile", plan.graph.profile, *plan.graph.overrides])
-
-
 def _describe_sweep(note: SweepNote | None) -> str | None:
     if note is None or note.driver is None:
         return None
@@ -127,7 +120,7 @@ def _describe_stage(stage: str, tasks: Sequence[TaskView]) -> dict[str, Any]:
         "kind": tasks[0].kind,
         "tasks": len(tasks),
         "states": ", ".join(f"{count} {WORDS[state]}" for state, count in count_states(tasks).items()),
-        "times": tell_times(tasks),
+        "times": ", ".join(text for text in tell_times(tasks) if text),
         "total": show_duration(sum(took)) if took else "–",
     }
 

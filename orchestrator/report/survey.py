@@ -121,11 +121,10 @@ def count_states(views: Iterable[TaskView]) -> dict[State, int]:
 
 
 def tell_standing(views: Sequence[TaskView]) -> str:
-    """Say in a sentence how an experiment stands."""
+    """Say in a sentence how an experiment stands, or begin one that the counts of each state end."""
     counts = count_states(views)
     if set(counts) == {"done"}:
         return f"All {len(views)} tasks are done."
     if set(counts) <= {"open"}:
         return f"None of the {len(views)} tasks has run yet."
-    listed = ", ".join(f"{count} {WORDS[state]}" for state, count in counts.items())
-    return f"{len(views)} tasks: {listed}."
+    return f"{len(views)} tasks:"

@@ -160,7 +160,7 @@ def _draw_period(spans: Sequence[_Span], colours: dict[str, int]) -> Period:
         height=y,
         bars=tuple(bars),
         hosts=tuple(hosts),
-        ticks=tuple((round(LEFT + seconds * scale, 1), show_duration(seconds)) for seconds in list_ticks(length)),
+        ticks=tuple((round(LEFT + seconds * scale, 1), show_tick(seconds)) for seconds in list_ticks(length)),
         left_out=len(spans) - len(kept),
     )
 
@@ -171,6 +171,16 @@ def _make_bar(span: _Span, x: float, y: int, width: float, colour: int, begin: f
     failed = " (failed)" if view.state == "failed" else ""
     words = f"{view.name}{failed}: {show_duration(span.end - span.start)}, from {show_duration(span.start - begin)} on {span.host}"
     return Bar(round(x, 1), y, round(width, 1), colour, bool(failed), label, words)
+
+
+def show_tick(seconds: float) -> str:
+    """Print a round time briefly: `90 s` as `1 min 30 s`, `1800 s` as `30 min`."""
+    parts = []
+    for unit, factor in (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1)):
+        count, seconds = divmod(round(seconds), factor)
+        if count:
+            parts.append(f"{count} {unit}")
+    return " ".join(parts) or "0"
 
 
 def list_ticks(length_s: float) -> list[float]:

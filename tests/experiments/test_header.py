@@ -28,6 +28,6 @@ def test_a_file_without_such_a_comment_has_none(text: str, tmp_path: Path) -> No
 
 
 def test_every_experiment_that_is_shipped_says_four_things() -> None:
-    assert {name: {"Question", "Command", "Cost", "Expected"} - set(read_header(name)) for name in list_experiments()} == {
-        name: set() for name in list_experiments()
-    }
+    assert {
+        name: {"Question", "Command", "Cost", "Expected"} - set(read_header(name)) for name in list_experiments()
+    } == {name: set() for name in list_experiments()}

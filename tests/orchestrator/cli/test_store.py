@@ -12,6 +12,7 @@ import pytest
 
 from experiments.task import Task
 from orchestrator.cli import store as command
+from orchestrator.progress import show_bytes
 from orchestrator.store import Store
 
 Confusion = ((90, 10), (0, 100))  # IoU 0.9 and 100/110

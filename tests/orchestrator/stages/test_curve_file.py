@@ -70,7 +70,9 @@ def test_long_curves_are_thinned_evenly_between_their_ends(count: int) -> None:
         assert max(gaps) - min(gaps) <= 10  # even, but for rounding
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"schema_version": 2, "scalars": {"loss": [[1, 2]]}}', '{"schema_version": 1}'])
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"schema_version": 2, "scalars": {"loss": [[1, 2]]}}', '{"schema_version": 1}']
+)
 def test_what_is_no_such_file_has_no_curves(text: str, tmp_path: Path) -> None:
     (tmp_path / NAME).write_text(text)
     assert read_curve(tmp_path / NAME) == {}
