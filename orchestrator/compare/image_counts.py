@@ -52,7 +52,7 @@ class ImageCounts:
 
     def _open(self) -> np.lib.npyio.NpzFile:
         try:
-            return np.load(self._file, allow_pickle=False)  # type: ignore[no-any-return]
+            return np.load(self._file, allow_pickle=False)
         except (OSError, ValueError, zipfile.BadZipFile) as error:
             raise MissingCountsError(f"{self._file} cannot be read ({type(error).__name__})") from error
 

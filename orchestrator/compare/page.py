@@ -168,7 +168,7 @@ def _draw_curve(corruption: str, curves: Sequence[Curve]) -> dict[str, Any]:
 def list_frames(sides: Sequence[Side], most: int = MOST_FRAMES) -> list[Frame]:
     """Return the fixed frames that all sides have pictures of, side by side; so many at most."""
     by_place = [{(picture.frame, picture.condition): picture for picture in side.pictures} for side in sides]
-    frames = []
+    frames: list[Frame] = []
     for place in by_place[0]:
         if len(frames) < most and all(place in found for found in by_place):
             files = [

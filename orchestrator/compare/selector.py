@@ -11,10 +11,11 @@ from experiments.load import list_experiments
 from experiments.planning import Plan
 from experiments.task import describe
 from orchestrator.compare.side import Side
-from orchestrator.leaderboard.board import Board, Table
+from orchestrator.leaderboard.board import Board
 from orchestrator.leaderboard.publish import make_board
 from orchestrator.leaderboard.row import Row
 from orchestrator.leaderboard.source import StoreSource
+from orchestrator.leaderboard.table import Table
 from orchestrator.record import Record
 from orchestrator.store import Store
 

@@ -53,7 +53,7 @@ def _sort(rows: Sequence[Difference]) -> list[Difference]:
 
 def _draw_pair(pair: Pair, letter: str) -> Table:
     table = Table(
-        title=f"{letter}: {pair.second}", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1)
+        title=Text(f"{letter}: {pair.second}", style="bold"), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1)
     )
     table.add_column("", overflow="fold")
     for title in ("A", letter, f"{letter} - A", "95 % interval", ""):
@@ -63,11 +63,11 @@ def _draw_pair(pair: Pair, letter: str) -> Table:
             table.add_row(Text(group, style="italic dim"))
         for one in rows:
             table.add_row(
-                one.name,
+                Text(one.name),
                 show_value(one.first),
                 show_value(one.second),
                 Text(show_points(one.difference.mean), style=_choose_style(one)),
-                show_interval(one.difference),
+                Text(show_interval(one.difference)),
                 mark(one),
             )
         table.add_section()

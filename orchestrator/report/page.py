@@ -17,11 +17,11 @@ from experiments.planning import Plan
 from orchestrator.compare.page import Frame, list_frames
 from orchestrator.compare.side import Side
 from orchestrator.costs import read_costs
-from orchestrator.leaderboard.board import Table
 from orchestrator.leaderboard.forms import MINIATURE_NOTICE, list_notes, show_score, show_seeds
 from orchestrator.leaderboard.page.render import render_page
 from orchestrator.leaderboard.publish import make_board
 from orchestrator.leaderboard.source import RecordSource, StoreSource
+from orchestrator.leaderboard.table import Table
 from orchestrator.progress import show_bytes, show_duration
 from orchestrator.report.environment import describe_environments, list_datasets, sum_disk_use
 from orchestrator.report.stage_graph import HEIGHT, WIDTH, draw_graph, tell_times

@@ -158,10 +158,11 @@ def _make_box(name: str, x: int, y: int, tasks: Sequence[TaskView]) -> Box:
 
 
 def tell_times(tasks: Sequence[TaskView]) -> tuple[str, str]:
-    """Say how long the tasks of a stage took each, empty where none has; and how long their file expected them to."""
+    """Say how long the tasks of a stage took each, empty where none has; and how long they were expected to."""
     took = [view.seconds for view in tasks if view.seconds is not None]
     each = " each" if len(tasks) > 1 else ""
-    forecast = next((s for view in tasks for s in (view.expected_s, view.estimate_s) if s is not None), None)
+    known = [view.expected_s if took or view.expected_s is not None else view.estimate_s for view in tasks]
+    forecast = next((seconds for seconds in known if seconds is not None), None)  # what they took is no forecast of it
     expected = f"forecast {show_duration(forecast)}{each}" if forecast is not None else "no forecast"
     return f"took {show_duration(sum(took) / len(took))}{each}" if took else "", expected
 

@@ -18,8 +18,8 @@ WORDS: dict[State, str] = {
     "done": "done",
     "running": "running",
     "failed": "failed",
-    "unusable": "record unusable",
-    "blocked": "waits for a failed task",
+    "unusable": "unusable",
+    "blocked": "blocked",
     "open": "not run",
 }
 """How each state is called on the page, those that matter most last."""

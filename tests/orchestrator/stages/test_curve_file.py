@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -66,7 +67,7 @@ def test_long_curves_are_thinned_evenly_between_their_ends(count: int) -> None:
     assert steps == sorted(set(steps))
     assert all(value == step / 10 for step, value in points)
     if count > 1:
-        gaps = [second - first for first, second in zip(steps, steps[1:], strict=False)]
+        gaps = [second - first for first, second in itertools.pairwise(steps)]
         assert max(gaps) - min(gaps) <= 10  # even, but for rounding
 
 
@@ -82,7 +83,7 @@ def test_what_is_no_such_file_has_no_curves(text: str, tmp_path: Path) -> None:
 def test_the_file_stays_small(context: StageContext) -> None:
     listen = keep_curve(context, context.on_step)
     for step in range(2000):
-        listen(step, {name: step / 3 for name in ("loss", "lr", "iteration_s")})
+        listen(step, dict.fromkeys(("loss", "lr", "iteration_s"), step / 3))
     write_curve(context)
     assert len(json.loads((context.folder / NAME).read_text())["scalars"]["loss"]) == MOST_POINTS
     assert (context.folder / NAME).stat().st_size < 30_000
