@@ -9,12 +9,13 @@ from orchestrator.progress import show_duration
 from orchestrator.report.survey import WORDS, State, TaskView, count_states
 
 # Sizes in px, ours: a box holds a name of 26 letters at 13 px and four lines below it.
-WIDTH, HEIGHT = 216, 110
+WIDTH, HEIGHT = 228, 110
 LANE = 16  # what an edge takes that passes a layer
 GAP_X, GAP_Y = 56, 18
 MARGIN = 8
 ARROW = 6  # the head of an edge
 NAME_LETTERS = 26
+SAID_LETTERS = 37
 
 _TONES: tuple[State, ...] = ("failed", "unusable", "running", "blocked", "open", "done")  # what a box shows first
 
@@ -154,7 +155,7 @@ def _make_box(name: str, x: int, y: int, tasks: Sequence[TaskView]) -> Box:
     number = f"{len(tasks)} task{'s' if len(tasks) > 1 else ''}"
     others = ", ".join(f"{count} {WORDS[state]}" for state, count in counts.items())
     said = f"{number}, done" if set(counts) == {"done"} else f"{number}: {others}"
-    return Box(name, _shorten(name), tasks[0].kind, x, y, tone, _shorten(said, 34), *tell_times(tasks))
+    return Box(name, _shorten(name), tasks[0].kind, x, y, tone, _shorten(said, SAID_LETTERS), *tell_times(tasks))
 
 
 def tell_times(tasks: Sequence[TaskView]) -> tuple[str, str]:
