@@ -3,7 +3,7 @@
 // drawCharts(root) draws every `figure[data-chart]` that holds a script of type application/json with a specification;
 // buildChart(spec) returns such a figure drawn. A value is a share in [0, 1], printed in percent; null is missing. SPEC:
 //   {kind: "heatmap", title, rows, columns, values[r][c], low?, high?, scale: "sequential" | "diverging"}
-//   {kind: "lines", title, x, xLabel, yLabel, unit?: "number", series: [{name, values, low?, high?}]}
+//   {kind: "lines", title, x, xLabel, yLabel, unit?: "number", series: [{name, values, low?, high?}], bounds?}   bounds: the axis holds these too
 //   {kind: "scatter", title, xLabel, yLabel, points: [{name, x, y, front}]}            x in the unit of its label
 //   {kind: "reliability", title, series: [{name, bins: [pixels, summed confidence, correct pixels]}]}
 //   {kind: "differences", title, names, values, low, high}                             bars about zero, with intervals
@@ -150,7 +150,7 @@ function drawShareAxis(ticks, y, box, label, show = null) {
     svg("path", { d: `M${box.left} ${y(tick)}H${box.right}`, class: "grid" }),
     svg("text", { x: box.left - 6, y: y(tick) + 4, class: "end" }, print(tick)),
   ]);
-  return [marks, svg("text", { x: 2, y: 12, class: "name" }, label)];
+  return [marks, svg("text", { x: 2, y: 12, class: "axis" }, label)];
 }
 
 function drawHeatmap(spec, room) {
@@ -199,7 +199,7 @@ function drawLines(spec, room) {
   const height = 250;
   const show = spec.unit === "number" ? showNumber : showShare;
   const box = { left: spec.unit === "number" ? 52 : 40, right: width - 14, top: 24, bottom: height - 40 };
-  const bounds = spec.series.flatMap((series) => [...series.values, ...(series.low ?? []), ...(series.high ?? [])]);
+  const bounds = [...(spec.bounds ?? []), ...spec.series.flatMap((series) => [...series.values, ...(series.low ?? []), ...(series.high ?? [])])];
   const [low, high] = spread(bounds);
   const y = fit(low, high, box.bottom, box.top);
   const x = fit(0, Math.max(spec.x.length - 1, 1), box.left + 12, box.right - 12);
@@ -231,7 +231,7 @@ function drawLines(spec, room) {
     String(name),
     ...spec.series.flatMap((s) => (s.low ? [s.values[i], s.low[i], s.high[i]] : [s.values[i]]).map((v) => show(v))),
   ]);
-  const axes = [drawShareAxis(listTicks(low, high, 5), y, box, spec.yLabel, spec.unit === "number" ? show : null), labels, svg("text", { x: box.right, y: height - 6, class: "end name" }, spec.xLabel)];
+  const axes = [drawShareAxis(listTicks(low, high, 5), y, box, spec.yLabel, spec.unit === "number" ? show : null), labels, svg("text", { x: box.right, y: height - 6, class: "end axis" }, spec.xLabel)];
   return { drawing: openDrawing(width, height, spec.title, [axes, series]), table: [head, rows], legend: spec.series.map((s) => s.name) };
 }
 
@@ -271,7 +271,7 @@ function drawScatter(spec, room) {
     ]);
   });
   const label = log ? `${spec.xLabel} (log scale)` : spec.xLabel;
-  const axes = [drawShareAxis(listTicks(low, high, 5), y, box, spec.yLabel), ticks, svg("text", { x: box.right, y: height - 6, class: "end name" }, label)];
+  const axes = [drawShareAxis(listTicks(low, high, 5), y, box, spec.yLabel), ticks, svg("text", { x: box.right, y: height - 6, class: "end axis" }, label)];
   const rows = points.map((p) => [p.name, showNumber(p.x), showShare(p.y), p.front ? "yes" : "no"]);
   return { drawing: openDrawing(width, height, spec.title, [axes, steps, dots.reverse()]), table: [["", spec.xLabel, spec.yLabel, "on the Pareto front"], rows] };
 }
@@ -294,7 +294,7 @@ function drawReliability(spec, room) {
   const axes = [
     drawShareAxis([0, 0.25, 0.5, 0.75, 1], y, box, "correct (%)"),
     svg("path", { d: `M${x(0)} ${y(0)}L${x(1)} ${y(1)}`, class: "ideal" }), ticks,
-    svg("text", { x: box.right, y: size - 6, class: "end name" }, "confidence (%)"),
+    svg("text", { x: box.right, y: size - 6, class: "end axis" }, "confidence (%)"),
   ];
   const rows = curves.flatMap((curve, number) => curve.map((p) => [spec.series[number].name, showShare(p.confidence), showShare(p.accuracy), showShare(p.share)]));
   return { drawing: openDrawing(size, size, spec.title, [axes, drawn]), table: [["", "confidence", "correct", "share of pixels"], rows], legend: spec.series.map((s) => s.name) };

@@ -11,7 +11,7 @@ from importlib import resources
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, PrefixLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 PACKAGE = "orchestrator.leaderboard.page"
 STYLES = ("page.css",)  # of every page
@@ -31,8 +31,9 @@ def render_page(
     """Render a page that opens from disk: `page.css`, `page.js` and `charts.js` are part of it.
 
     A template extends `page/base.html.j2` and may import the macros of `page/macros.html.j2`. Text is escaped; the
-    filter `json` makes the content of a `<script type="application/json">`. The page forbids itself every request, and
-    every script and style but those given here, by their hashes: `style=` and `on...=` in a template have no effect.
+    filter `json` makes the content of a `<script type="application/json">`, `breakable` lets a long name wrap. The page
+    forbids itself every request, and every script and style but those given here, by their hashes: `style=` and
+    `on...=` in a template have no effect.
 
     Args:
         template: its file in `package`.
@@ -44,14 +45,14 @@ def render_page(
     Returns:
         The text of the file.
     """
-    own = [(PACKAGE, name) for name in STYLES], [(PACKAGE, name) for name in SCRIPTS]
-    sheets = [_read(*file) for file in (*own[0], *((package, name) for name in styles))]
-    programs = [_read(*file) for file in (*own[1], *((package, name) for name in scripts))]
+    sheets = [*(_read(PACKAGE, name) for name in STYLES), *(_read(package, name) for name in styles)]
+    programs = [*(_read(PACKAGE, name) for name in SCRIPTS), *(_read(package, name) for name in scripts)]
     loaders = {"page": PackageLoader(PACKAGE, ""), "here": PackageLoader(package, "")}
     environment = Environment(
         loader=PrefixLoader(loaders), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["json"] = to_script
+    environment.filters["breakable"] = to_breakable
     shell = {
         "styles": [Markup(text) for text in sheets],
         "scripts": [Markup(text) for text in programs],
@@ -63,7 +64,16 @@ def render_page(
 
 def to_script(value: Any) -> Markup:
     """Return data as JSON that is safe inside `<script type="application/json">`; a number that is none becomes null."""
-    return Markup(json.dumps(_drop_nonfinite(value), allow_nan=False, separators=(",", ":")).translate(_UNSAFE))
+    try:
+        text = json.dumps(value, allow_nan=False, separators=(",", ":"))
+    except ValueError:  # a number that is none
+        text = json.dumps(_drop_nonfinite(value), allow_nan=False, separators=(",", ":"))
+    return Markup(text.translate(_UNSAFE))
+
+
+def to_breakable(text: str) -> Markup:
+    """Return text, escaped, that may break after its slashes and underscores: the names of columns."""
+    return Markup(str(escape(text)).replace("_", "_<wbr>").replace("/", "/<wbr>"))
 
 
 def _drop_nonfinite(value: Any) -> Any:
