@@ -48,7 +48,9 @@ def fill_album(tables: Sequence[Sequence[Row]], find_picture: FindPicture, budge
     used = 0
     for row in _take_turns(tables):
         for picture in () if row.detail is None else row.detail.pictures:
-            files = {panel: _read(path) for panel in picture.files if (path := find_picture(picture, panel)) is not None}
+            files = {
+                panel: _read(path) for panel in picture.files if (path := find_picture(picture, panel)) is not None
+            }
             panels = {panel: read for panel, read in files.items() if read is not None}
             fresh = {digest: uri for digest, uri in panels.values() if digest not in places}
             cost = sum(len(uri) for uri in fresh.values())
