@@ -246,7 +246,7 @@ def test_the_miniature_and_overrides_are_said() -> None:
 
 
 def test_published_scores_stand_apart_and_without_a_rank() -> None:
-    page = Page(to_html([make_board(make_stream())], [Published()]))  # type: ignore[list-item]
+    page = Page(to_html([make_board(make_stream())], [PUBLISHED]))
     assert (
         page.text.index("cgnet + tent") < page.text.index("never ranked with the rows above") < page.text.index("68.3")
     )
