@@ -231,10 +231,10 @@ def test_ten_thousand_rows_render() -> None:
         make_row(f"net{i}", {"mIoU": make_score(1 - i / 20_000), "IoU/car": make_score(0.5)}, rank=i + 1)
         for i in range(10_000)
     ]
-    page = Page(to_html([make_board(make_table(rows))]))
-    assert page.count("td", class_="rank") == 10_000
-    assert len(page.data["tables"][0]["rows"]) == 10_000
-    assert "more scores of each row are in the leaderboard's CSV and JSON" in page.text
+    text = to_html([make_board(make_table(rows))])
+    assert text.count('<td class="rank">') == 10_000
+    assert text.count('"entry":"net') == 10_000
+    assert "more scores of each row are in the leaderboard's CSV and JSON" in text
 
 
 def test_the_miniature_and_overrides_are_said() -> None:
