@@ -239,7 +239,7 @@ function drawScatter(spec, room) {
   const points = spec.points.filter((point) => isNumber(point.x) && isNumber(point.y));
   const width = Math.min(room, 620);
   const height = 320;
-  const box = { left: 40, right: width - 16, top: 26, bottom: height - 42 };
+  const box = { left: 40, right: width - 16, top: 40, bottom: height - 42 };
   const xs = points.map((point) => point.x);
   const log = xs.length > 1 && Math.min(...xs) > 0 && Math.max(...xs) / Math.min(...xs) > 20; // ours: below, a plain scale shows all
   const read = log ? Math.log10 : (value) => value;
@@ -259,15 +259,15 @@ function drawScatter(spec, room) {
   const taken = points.map((p) => [x(p.x) - 5, y(p.y) - 5, x(p.x) + 5, y(p.y) + 5]); // a name that would lie on this is left to the tooltip
   const dots = [...points].sort((a, b) => Number(b.front) - Number(a.front)).map((point) => {
     const name = shorten(point.name, 28);
-    const right = x(point.x) + 9 + name.length * LETTER < box.right;
-    const start = right ? x(point.x) + 9 : x(point.x) - 9 - name.length * LETTER;
-    const area = [start, y(point.y) - 8, start + name.length * LETTER, y(point.y) + 8];
+    const right = x(point.x) + 4 + name.length * LETTER < box.right;
+    const start = right ? x(point.x) + 4 : x(point.x) - 4 - name.length * LETTER; // above the dot: lines run beside it
+    const area = [start, y(point.y) - 20, start + name.length * LETTER, y(point.y) - 5];
     const free = start > box.left && !taken.some((t) => area[0] < t[2] && t[0] < area[2] && area[1] < t[3] && t[1] < area[3]);
     if (free) taken.push(area);
     return svg("g", { class: point.front ? "point best" : "point" }, [
       svg("title", {}, `${point.name}: ${showShare(point.y)} at ${showNumber(point.x)}${point.front ? ", on the front" : ""}`),
       svg("circle", { cx: x(point.x), cy: y(point.y), r: point.front ? 6 : 4.5 }),
-      free ? svg("text", { x: right ? start : x(point.x) - 9, y: y(point.y) + 4, class: right ? "start" : "end" }, name) : null,
+      free ? svg("text", { x: right ? start : x(point.x) - 4, y: y(point.y) - 9, class: right ? "start" : "end" }, name) : null,
     ]);
   });
   const label = log ? `${spec.xLabel} (log scale)` : spec.xLabel;

@@ -4,7 +4,7 @@
 
 const BOARD = JSON.parse(document.getElementById("leaderboard-data").textContent);
 const collator = new Intl.Collator("en", { numeric: true, sensitivity: "base" });
-const FIRST_ROWS = 100; // ours: a browser lays out so many in some hundredths of a second; a button shows the others
+const FIRST_ROWS = 50; // ours: so many are laid out in some hundredths of a second; a button shows the others
 const DEFAULT_SORT = { column: "#", descending: false };
 
 /** The fixed columns of a table: how a row is sorted by them. */
@@ -67,18 +67,21 @@ function sortTable(view, sort) {
     else head.removeAttribute("aria-sort");
   }
   view.order = orderRows(view, sort);
-  showRows(view); // before they are moved: what is hidden costs no layout
-  view.body.append(...view.order.flatMap((row) => (row.opened ? [row.element, row.opened] : [row.element])));
+  showRows(view);
 }
 
-/** Show the rows that fit, in their order: the first of them, or all; and offer the others. */
+/** Show the rows that fit, in their order: the first of them, or all; and offer the others. What is hidden stays behind. */
 function showRows(view) {
   let fitting = 0;
+  const shown = [];
   for (const row of view.order) {
     fitting += Number(row.fits);
     row.element.hidden = !row.fits || (!view.all && fitting > FIRST_ROWS);
     if (row.opened) row.opened.hidden = row.element.hidden;
+    if (!row.element.hidden) shown.push(row.element, ...(row.opened ? [row.opened] : []));
   }
+  const { children } = view.body;
+  if (shown.some((element, index) => element !== children[index])) view.body.prepend(...shown);
   view.more.hidden = view.all || fitting <= FIRST_ROWS;
   view.more.textContent = `Show all ${fitting} rows, not the first ${FIRST_ROWS} alone`;
 }

@@ -30,9 +30,9 @@ def describe_table(experiment: str, table: Table) -> dict[str, Any]:
     rows = [_clean_row(row) for row in table.rows]
     kind = str(table.protocol.get("kind", ""))
     summary = [column for column in table.columns if column not in table.details]
-    shared = Counter(row.rank for row in rows if row.rank is not None)
+    shared = Counter(row.rank for row in rows)
     plain = group_columns(kind, table.details) if len(rows) <= PLAIN_ROWS else {}
-    stripped = replace(table, rows=tuple(replace(row, reason=None, tuned=None) for row in rows))
+    stripped = replace(table, rows=tuple(replace(row, reason=None, tuned=None, warnings=()) for row in rows))
     identity = identify_table(experiment, table)
     return {
         "id": identity,
