@@ -54,7 +54,7 @@ def list_cells(scores: Mapping[str, Score], protocol: Mapping[str, Any]) -> list
         return [f"{name}/{severity}" for name, severity in list_grid(protocol)]
     if protocol["kind"] == "evaluate":
         return [column for column in scores if column.startswith(CLASS)]
-    return [*(() if is_gradual(protocol) else list_domains(protocol)), *_list_rounds(protocol)]
+    return [*(() if is_gradual(protocol) else list_domains(protocol)), *list_rounds(protocol)]
 
 
 def derive_aggregates(row: Row, protocol: Mapping[str, Any]) -> dict[str, Score]:
@@ -119,7 +119,7 @@ def _derive_evaluation(run: Run, protocol: Mapping[str, Any], is_run: bool) -> d
 
 
 def _derive_stream(run: Run, protocol: Mapping[str, Any], is_run: bool) -> dict[str, float]:
-    domains, rounds = list_domains(protocol), _list_rounds(protocol)
+    domains, rounds = list_domains(protocol), list_rounds(protocol)
     if rounds and set(rounds) <= set(run):
         return {"mean mIoU": fmean(run[name] for name in rounds), "drift": run[rounds[-1]] - run[rounds[0]]}
     if domains and not rounds and not is_gradual(protocol) and set(domains) <= set(run):
@@ -127,7 +127,7 @@ def _derive_stream(run: Run, protocol: Mapping[str, Any], is_run: bool) -> dict[
     return {}
 
 
-def _list_rounds(protocol: Mapping[str, Any]) -> list[str]:
+def list_rounds(protocol: Mapping[str, Any]) -> list[str]:
     """List the columns of a stream's rounds; none where it has one, which is the mean itself."""
     count = int(protocol.get("stream", {}).get("rounds", 1))
     return [f"{ROUND}{number}" for number in range(1, count + 1)] if count > 1 else []
