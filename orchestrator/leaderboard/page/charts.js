@@ -3,7 +3,7 @@
 // drawCharts(root) draws every `figure[data-chart]` that holds a script of type application/json with a specification;
 // buildChart(spec) returns such a figure drawn. A value is a share in [0, 1], printed in percent; null is missing. SPEC:
 //   {kind: "heatmap", title, rows, columns, values[r][c], low?, high?, scale: "sequential" | "diverging"}
-//   {kind: "lines", title, x, xLabel, yLabel, series: [{name, values, low?, high?}], bounds?}       bounds: the axis holds these too
+//   {kind: "lines", title, x, xLabel, yLabel, unit?: "number", series: [{name, values, low?, high?}], bounds?}   bounds: the axis holds these too
 //   {kind: "scatter", title, xLabel, yLabel, points: [{name, x, y, front}]}            x in the unit of its label
 //   {kind: "reliability", title, series: [{name, bins: [pixels, summed confidence, correct pixels]}]}
 //   {kind: "differences", title, names, values, low, high}                             bars about zero, with intervals
@@ -12,6 +12,7 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 const LETTER = 6.6; // px, ours: mean width of a letter at the charts' 12 px
+const MANY = 40; // ours: points of a line above which they are drawn small
 const MARKS = 6; // series that the style sheet has colours and dashes for; a seventh starts again
 
 // Ramps of the heat maps from few to many, by theme: ours, one hue of even steps in lightness, and two hues about a middle.
@@ -114,7 +115,7 @@ function openDrawing(width, height, title, children) {
 function buildTable(head, rows) {
   const cell = (text, index) => (index ? html("td", {}, text) : html("th", { scope: "row" }, text));
   return html("table", { class: "plain" }, [
-    html("thead", {}, html("tr", {}, head.map((text) => html("th", { scope: "col" }, text)))),
+    html("thead", {}, html("tr", {}, head.map((text) => (text ? html("th", { scope: "col" }, text) : html("td", {}))))),
     html("tbody", {}, rows.map((row) => html("tr", {}, row.map(cell)))),
   ]);
 }
@@ -142,11 +143,12 @@ function spread(values, floor = null) {
   return [floor ?? low, least >= 0 && most <= 1 ? Math.min(1, most + room) : most + room];
 }
 
-/** Draw horizontal grid lines with shares, and the axes' names. */
-function drawShareAxis(ticks, y, box, label) {
+/** Draw horizontal grid lines with shares, or with numbers, and the axes' names. */
+function drawShareAxis(ticks, y, box, label, show = null) {
+  const print = show ?? ((tick) => showShare(tick, false, ticks[1] - ticks[0] < 0.0099 ? 1 : 0));
   const marks = ticks.map((tick) => [
     svg("path", { d: `M${box.left} ${y(tick)}H${box.right}`, class: "grid" }),
-    svg("text", { x: box.left - 6, y: y(tick) + 4, class: "end" }, showShare(tick, false, ticks[1] - ticks[0] < 0.0099 ? 1 : 0)),
+    svg("text", { x: box.left - 6, y: y(tick) + 4, class: "end" }, print(tick)),
   ]);
   return [marks, svg("text", { x: 2, y: 12, class: "axis" }, label)];
 }
@@ -195,7 +197,8 @@ function drawHeatmap(spec, room) {
 function drawLines(spec, room) {
   const width = Math.min(room, 620);
   const height = 250;
-  const box = { left: 40, right: width - 14, top: 24, bottom: height - 40 };
+  const show = spec.unit === "number" ? showNumber : showShare;
+  const box = { left: spec.unit === "number" ? 52 : 40, right: width - 14, top: 24, bottom: height - 40 };
   const bounds = [...(spec.bounds ?? []), ...spec.series.flatMap((series) => [...series.values, ...(series.low ?? []), ...(series.high ?? [])])];
   const [low, high] = spread(bounds);
   const y = fit(low, high, box.bottom, box.top);
@@ -218,17 +221,17 @@ function drawLines(spec, room) {
     }).join("");
     const dots = values.map((value, i) => {
       if (!isNumber(value)) return null;
-      const interval = lows && highs && isNumber(lows[i]) && isNumber(highs[i]) ? ` (${showShare(lows[i])} to ${showShare(highs[i])})` : "";
-      return svg("circle", { cx: x(i), cy: y(value), r: 3, class: `dot ${mark}` }, svg("title", {}, `${name}, ${spec.x[i]}: ${showShare(value)}${interval}`));
+      const interval = lows && highs && isNumber(lows[i]) && isNumber(highs[i]) ? ` (${show(lows[i])} to ${show(highs[i])})` : "";
+      return svg("circle", { cx: x(i), cy: y(value), r: spec.x.length > MANY ? 1.5 : 3, class: `dot ${mark}` }, svg("title", {}, `${name}, ${spec.x[i]}: ${show(value)}${interval}`));
     });
     return [band, path ? svg("path", { d: path, class: `line ${mark}` }) : null, dots];
   });
   const head = [spec.xLabel, ...spec.series.flatMap((s) => (s.low ? [s.name, `${s.name}, from`, `${s.name}, to`] : [s.name]))];
   const rows = spec.x.map((name, i) => [
     String(name),
-    ...spec.series.flatMap((s) => (s.low ? [s.values[i], s.low[i], s.high[i]] : [s.values[i]]).map((v) => showShare(v))),
+    ...spec.series.flatMap((s) => (s.low ? [s.values[i], s.low[i], s.high[i]] : [s.values[i]]).map((v) => show(v))),
   ]);
-  const axes = [drawShareAxis(listTicks(low, high, 5), y, box, spec.yLabel), labels, svg("text", { x: box.right, y: height - 6, class: "end axis" }, spec.xLabel)];
+  const axes = [drawShareAxis(listTicks(low, high, 5), y, box, spec.yLabel, spec.unit === "number" ? show : null), labels, svg("text", { x: box.right, y: height - 6, class: "end axis" }, spec.xLabel)];
   return { drawing: openDrawing(width, height, spec.title, [axes, series]), table: [head, rows], legend: spec.series.map((s) => s.name) };
 }
 

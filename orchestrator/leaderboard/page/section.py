@@ -11,12 +11,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from orchestrator.leaderboard.table import Table
 from orchestrator.leaderboard.columns import NUMBERS
 from orchestrator.leaderboard.forms import list_notes, show_score, show_seeds
 from orchestrator.leaderboard.page.groups import find_family, group_columns, split_cell
 from orchestrator.leaderboard.page.pictures import Album
 from orchestrator.leaderboard.row import Detail, Provenance, Row, Score
+from orchestrator.leaderboard.table import Table
 
 KINDS = {"evaluate": "Clean images", "benchmark": "Corruptions", "stream": "Test-time stream"}
 PLAIN_ROWS = 200  # ours: up to as many rows the cells of a grid are readable without a script as well
