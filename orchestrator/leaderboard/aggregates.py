@@ -68,6 +68,8 @@ def derive_aggregates(row: Row, protocol: Mapping[str, Any]) -> dict[str, Score]
         Column -> score. What needs a cell that the row lacks is left out, and so is what is no mean (the worst corruption,
         rPC) where there are several runs and only the means of their cells.
     """
+    if protocol["kind"] == "evaluate" and not _has_classes(row, protocol):
+        return {}
     derive = {"benchmark": _derive_benchmark, "evaluate": _derive_evaluation, "stream": _derive_stream}
     runs, by_run = _split_runs(row, ["clean", *list_cells(row.scores, protocol), *list_shifts(protocol)])
     derived: dict[str, list[float]] = {}
@@ -116,6 +118,12 @@ def _derive_evaluation(run: Run, protocol: Mapping[str, Any], is_run: bool) -> d
     subsets = {"mIoU": tuple(classes), **SUBSETS}
     chosen = {name: [classes[one] for one in subset if one in classes] for name, subset in subsets.items()}
     return {name: fmean(values) for name, values in chosen.items() if values}
+
+
+def _has_classes(row: Row, protocol: Mapping[str, Any]) -> bool:
+    """Say whether a row has a column for every class of its data set, also for one that does not occur; if that is known."""
+    described = DATASET_TYPES.get(str(protocol.get("dataset", {}).get("type")))
+    return described is None or all(f"{CLASS}{plain_name(name)}" in row.scores for name in described.classes)
 
 
 def _derive_stream(run: Run, protocol: Mapping[str, Any], is_run: bool) -> dict[str, float]:

@@ -155,13 +155,12 @@ def _group_grid(protocol: Mapping[str, Any]) -> Mapping[str, Sequence[tuple[str,
 
 
 def _count_classes(row: Row, protocol: Mapping[str, Any]) -> int | None:
-    classes = row.detail.classes if row.detail is not None else ()
-    classes = classes or tuple(column for column in row.scores if column.startswith(CLASS))
-    if classes:
-        return len(classes)
+    if row.detail is not None and row.detail.classes:
+        return len(row.detail.classes)
     described = [protocol["dataset"]] if "dataset" in protocol else list(protocol.get("datasets", {}).values())
     types = [DATASET_TYPES[each["type"]] for each in described if each.get("type") in DATASET_TYPES]
-    return types[0].num_classes if types else None
+    columns = [column for column in row.scores if column.startswith(CLASS)]
+    return types[0].num_classes if types else len(columns) or None
 
 
 def _is_below(score: Score, bound: float) -> bool:

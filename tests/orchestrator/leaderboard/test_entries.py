@@ -26,7 +26,7 @@ from orchestrator.leaderboard.reference import Sought
 from orchestrator.leaderboard.row import Provenance, Resamples, Row
 from orchestrator.leaderboard.table import Table, finish_table
 from orchestrator.leaderboard.verify import verify_entries
-from tests.orchestrator.leaderboard.rows import BENCHMARK, EVALUATION, STREAM, give, make_grid, make_row
+from tests.orchestrator.leaderboard.rows import BENCHMARK, EVALUATION, OWN, STREAM, give, make_grid, make_row
 
 PROVENANCE = Provenance("segshift sweep byhand", experiment="byhand")
 GRIDS = (
@@ -146,7 +146,10 @@ def test_a_row_from_outside_under_our_complete_protocol_is_ranked_with_ours(boar
     [
         ({"provenance": {"command": "x"}}, "provenance.source: say where the numbers come from"),
         ({"provenance": None}, "provenance.source: say where the numbers come from"),
-        ({"scores": {"mIoU": 0.9, "IoU/road": 0.5, "IoU/sky": 0.5}}, "mIoU is 90.00, but its cells give 50.00"),
+        (
+            {"protocol": OWN, "scores": {"mIoU": 0.9, "IoU/road": 0.5, "IoU/sky": 0.5}},
+            "mIoU is 90.00, but its cells give 50.00",
+        ),
         ({"scores": {"mIoU": 103}}, "in percent? shares lie in [0, 1]"),
     ],
 )
