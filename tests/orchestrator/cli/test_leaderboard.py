@@ -15,6 +15,7 @@ from orchestrator.cli.main import join_action
 from orchestrator.leaderboard.board import Board
 from orchestrator.leaderboard.entries import export_entries
 from orchestrator.leaderboard.table import Table
+from orchestrator.mlflow_server import default_uri
 from tests.orchestrator.leaderboard.rows import BENCHMARK, make_grid, make_row
 
 TINY = Path(__file__).parents[1] / "tiny.yaml"
@@ -119,6 +120,18 @@ def test_warnings_fail_only_where_that_is_wanted(segshift, tmp_path: Path) -> No
     strict = segshift("leaderboard", "verify", "entries", "--strict")
     assert strict.code == 1
     assert "warning: " in strict.out
+
+
+def test_every_form_from_an_mlflow_server_equals_that_from_the_store(segshift, mirrored, tiny: Path) -> None:
+    store, _, _ = mirrored
+    for form in ("json", "csv", "html"):
+        here = segshift("leaderboard", tiny, "--store", store.root, "--form", form)
+        there = segshift("leaderboard", tiny, "--mlflow", default_uri(store), "--form", form)
+        assert (there.code, there.err) == (0, "")
+        assert there.out == here.out
+        assert here.out.count("daformer") > 1
+    nowhere = segshift("leaderboard", tiny, "--mlflow")
+    assert (nowhere.code, "no MLflow server is named" in nowhere.err) == (2, True)
 
 
 @pytest.mark.parametrize(
