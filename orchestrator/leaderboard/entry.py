@@ -203,7 +203,8 @@ def _fill_aggregates(entry: Entry) -> Entry:
     holes = sorted(column for column, score in entry.scores.items() if score.mean is None)
     reason = entry.reason
     if MAIN[entry.protocol["kind"]] in wanted and not found and reason is None and holes:
-        reason = f"{len(holes)} scores are missing: {', '.join(holes[:_SHOWN])}"
+        rest = f" and {len(holes) - _SHOWN} more" if len(holes) > _SHOWN else ""
+        reason = f"no score of {', '.join(holes[:_SHOWN])}{rest}"
     return entry.model_copy(update={"scores": {**entry.scores, **found}, "reason": reason})
 
 

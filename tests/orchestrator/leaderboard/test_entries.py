@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -181,7 +182,7 @@ def test_a_hole_from_outside_is_shown_and_not_ranked(tmp_path: Path) -> None:
     file = write(tmp_path / "a.json", protocol=BENCHMARK, scores={**scores, "fog/2": {"mean": None, "reason": "lost"}})
     add_entries([file], tmp_path / "entries")
     ((row,),) = [table.rows for table in build_board_of(read_entries([tmp_path / "entries"]), "x", "t").tables]
-    assert (row.rank, row.reason) == (None, "1 scores are missing: fog/2")
+    assert (row.rank, row.reason) == (None, "no score of fog/2")
     assert row.scores["mPC noise"].mean if "mPC noise" in row.scores else row.scores["fog/1"].mean
 
 
@@ -222,9 +223,9 @@ def test_thousands_of_entries_are_verified_and_built(tmp_path: Path, count: int)
     assert len(export_entries(Board("many", "full", "t", False, (table,)), tmp_path / "entries")) == count
     report = verify_entries([tmp_path / "entries"])
     assert (report.entries, report.tables, report.errors) == (count, 1, ())
-    assert any(
-        "its cells equal those of 'row 252'" in warning for warning in report.warnings
-    )  # the numbers begin again
+    alike = Counter(cells)  # the numbers begin again after 251 rows
+    doubled = sum(alike[grid] > 1 and len(set(grid)) >= 3 for grid in cells)
+    assert sum("its cells equal those of" in warning for warning in report.warnings) == doubled > 90
     made = build_board_of(read_entries([tmp_path / "entries"]), "many", "t")
     means = [row.scores["mPC"].mean for row in made.tables[0].rows]
     assert means == sorted(means, reverse=True)
