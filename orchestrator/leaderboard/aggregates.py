@@ -54,7 +54,7 @@ def list_cells(scores: Mapping[str, Score], protocol: Mapping[str, Any]) -> list
         return [f"{name}/{severity}" for name, severity in list_grid(protocol)]
     if protocol["kind"] == "evaluate":
         return [column for column in scores if column.startswith(CLASS)]
-    return [*(() if is_gradual(protocol) else list_domains(protocol)), *_list_rounds(protocol)]
+    return [*(() if is_gradual(protocol) else list_domains(protocol)), *list_rounds(protocol)]
 
 
 def derive_aggregates(row: Row, protocol: Mapping[str, Any]) -> dict[str, Score]:
@@ -68,6 +68,8 @@ def derive_aggregates(row: Row, protocol: Mapping[str, Any]) -> dict[str, Score]
         Column -> score. What needs a cell that the row lacks is left out, and so is what is no mean (the worst corruption,
         rPC) where there are several runs and only the means of their cells.
     """
+    if protocol["kind"] == "evaluate" and not _has_classes(row, protocol):
+        return {}
     derive = {"benchmark": _derive_benchmark, "evaluate": _derive_evaluation, "stream": _derive_stream}
     runs, by_run = _split_runs(row, ["clean", *list_cells(row.scores, protocol), *list_shifts(protocol)])
     derived: dict[str, list[float]] = {}
@@ -118,8 +120,14 @@ def _derive_evaluation(run: Run, protocol: Mapping[str, Any], is_run: bool) -> d
     return {name: fmean(values) for name, values in chosen.items() if values}
 
 
+def _has_classes(row: Row, protocol: Mapping[str, Any]) -> bool:
+    """Say whether a row has a column for every class of its data set, also for one that does not occur; if that is known."""
+    described = DATASET_TYPES.get(str(protocol.get("dataset", {}).get("type")))
+    return described is None or all(f"{CLASS}{plain_name(name)}" in row.scores for name in described.classes)
+
+
 def _derive_stream(run: Run, protocol: Mapping[str, Any], is_run: bool) -> dict[str, float]:
-    domains, rounds = list_domains(protocol), _list_rounds(protocol)
+    domains, rounds = list_domains(protocol), list_rounds(protocol)
     if rounds and set(rounds) <= set(run):
         return {"mean mIoU": fmean(run[name] for name in rounds), "drift": run[rounds[-1]] - run[rounds[0]]}
     if domains and not rounds and not is_gradual(protocol) and set(domains) <= set(run):
@@ -127,7 +135,7 @@ def _derive_stream(run: Run, protocol: Mapping[str, Any], is_run: bool) -> dict[
     return {}
 
 
-def _list_rounds(protocol: Mapping[str, Any]) -> list[str]:
+def list_rounds(protocol: Mapping[str, Any]) -> list[str]:
     """List the columns of a stream's rounds; none where it has one, which is the mean itself."""
     count = int(protocol.get("stream", {}).get("rounds", 1))
     return [f"{ROUND}{number}" for number in range(1, count + 1)] if count > 1 else []

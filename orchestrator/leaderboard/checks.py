@@ -51,12 +51,13 @@ def find_stale(row: Row, protocol: Mapping[str, Any]) -> list[str]:
     given the rounding of percents with one decimal.
     """
     warnings = []
+    rounding = _find_rounding(row, protocol)
     for column, score in derive_aggregates(row, protocol).items():
         stated = row.scores[column].mean if column in row.scores else None
         if (
             stated is not None
             and score.mean is not None
-            and abs(stated - score.mean) > _tolerate(column, row, protocol)
+            and abs(stated - score.mean) > _tolerate(column, row, rounding)
         ):
             warnings.append(f"{column} is {_show(stated)}, but its cells give {_show(score.mean)}")
     for column, score in row.scores.items():
@@ -80,13 +81,13 @@ def _find_chance(row: Row, protocol: Mapping[str, Any]) -> list[str]:
     count = _count_classes(row, protocol)
     if count is None:
         return []
-    means = {name: score for name, score in _read_means(row, protocol).items() if score < 1 / count}
+    judged = _read_means(row, protocol)
+    means = {name: score for name, score in judged.items() if score < 1 / count}
     clean = [name for name in ("mIoU", "clean") if name in row.scores and _is_below(row.scores[name], 1 / count)]
     bound = f"no better than one class everywhere can be ({_show(1 / count)})"
     warnings = [f"{name} is {_show(row.scores[name].mean or 0.0)}, {bound}" for name in clean]
-    total = len(_read_means(row, protocol))
-    if total > 1 and len(means) >= NEARLY_ALL * total:
-        return [*warnings, f"near chance on nearly all: {len(means)} of {total} score {bound}"]
+    if len(judged) > 1 and len(means) >= NEARLY_ALL * len(judged):
+        return [*warnings, f"near chance on nearly all: {len(means)} of {len(judged)} score {bound}"]
     if means:
         listed = ", ".join(f"{name} {_show(score)}" for name, score in list(means.items())[:_LISTED])
         rest = f" and {len(means) - _LISTED} more" if len(means) > _LISTED else ""
@@ -118,20 +119,24 @@ def _find_stale_pool(score: Score) -> list[str]:
     return warnings
 
 
-def _tolerate(column: str, row: Row, protocol: Mapping[str, Any]) -> float:
-    """Return how far an aggregate may lie from what its cells give, for rounding alone.
+def _find_rounding(row: Row, protocol: Mapping[str, Any]) -> float:
+    """Return how far a mean or a minimum of cells may lie from its cells, for rounding alone.
 
-    Its own rounding, and where its cells look rounded to a tenth of a percent theirs, which a mean and a minimum pass on.
+    Its own rounding, and where the cells look rounded to a tenth of a percent theirs, which it passes on.
     """
     cells = [row.scores[name].mean for name in list_cells(row.scores, protocol) if name in row.scores]
     rounded = all(value is None or abs(round(value, 3) - value) < _SLACK for value in cells)
-    limit = (2 if rounded else 1) * ROUNDING + _SLACK
+    return (2 if rounded else 1) * ROUNDING + _SLACK
+
+
+def _tolerate(column: str, row: Row, rounding: float) -> float:
+    """Return how far an aggregate may lie from what its cells give."""
     if column == "drift":  # of two rounds
-        return 2 * limit
+        return 2 * rounding
     clean = row.scores["clean"].mean if "clean" in row.scores else None
     if column == "rPC" and clean:  # of a quotient
-        return ROUNDING + limit * (1 + (row.scores["rPC"].mean or 0.0)) / clean
-    return limit
+        return ROUNDING + rounding * (1 + (row.scores["rPC"].mean or 0.0)) / clean
+    return rounding
 
 
 def _read_means(row: Row, protocol: Mapping[str, Any]) -> dict[str, float]:
@@ -150,13 +155,12 @@ def _group_grid(protocol: Mapping[str, Any]) -> Mapping[str, Sequence[tuple[str,
 
 
 def _count_classes(row: Row, protocol: Mapping[str, Any]) -> int | None:
-    classes = row.detail.classes if row.detail is not None else ()
-    classes = classes or tuple(column for column in row.scores if column.startswith(CLASS))
-    if classes:
-        return len(classes)
+    if row.detail is not None and row.detail.classes:
+        return len(row.detail.classes)
     described = [protocol["dataset"]] if "dataset" in protocol else list(protocol.get("datasets", {}).values())
     types = [DATASET_TYPES[each["type"]] for each in described if each.get("type") in DATASET_TYPES]
-    return types[0].num_classes if types else None
+    columns = [column for column in row.scores if column.startswith(CLASS)]
+    return types[0].num_classes if types else len(columns) or None
 
 
 def _is_below(score: Score, bound: float) -> bool:

@@ -178,10 +178,16 @@ def is_known(kind: str, column: str) -> bool:
     return column == MAIN[kind]
 
 
-def list_known(kind: str) -> list[str]:
-    """List what an error offers in place of a column that is unknown."""
-    named = {"benchmark": (*_BENCHMARK.values(), *_MEASURED.values()), "stream": ("mean mIoU", *_SIGNED, "TC")}
-    return [*named.get(kind, (MAIN[kind],)), *(NUMBERS if kind == "stream" else ())]
+def list_means(kind: str) -> list[str]:
+    """List the columns that stand first in a table of a kind."""
+    named = {"benchmark": tuple(_BENCHMARK.values()), "stream": (MAIN["stream"], *_SIGNED)}
+    return list(named.get(kind, (MAIN[kind],)))
+
+
+def list_measured(kind: str) -> list[str]:
+    """List the columns that stand behind the means over families, shifts and domains."""
+    named = {"benchmark": tuple(_MEASURED.values()), "stream": ("TC", "perceptual", "ECE", "purity", *NUMBERS)}
+    return list(named.get(kind, ()))
 
 
 def bound_values(column: str) -> tuple[float, float]:

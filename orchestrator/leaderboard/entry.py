@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -142,8 +142,8 @@ def name_file(entry: Entry) -> str:
 def dump_entry(entry: Entry) -> str:
     """Return the text of an entry's file: sorted keys, one a line, without what is empty."""
     data = entry.model_dump(mode="json", exclude={"scores", "provenance", "detail", "resamples"})
-    parts = {name: _prune(asdict(part)) for name in ("provenance", "detail") if (part := getattr(entry, name))}
-    parts |= {} if entry.resamples is None else {"resamples": asdict(entry.resamples)}
+    parts = {name: _prune(vars(part)) for name in ("provenance", "detail") if (part := getattr(entry, name))}
+    parts |= {} if entry.resamples is None else {"resamples": vars(entry.resamples)}
     scores = {column: _dump_score(score) for column, score in entry.scores.items()}
     told = {name: value for name, value in data.items() if value not in (None, [], {}, "")}
     return dump_json({**told, "scores": scores, **parts})
@@ -203,7 +203,8 @@ def _fill_aggregates(entry: Entry) -> Entry:
     holes = sorted(column for column, score in entry.scores.items() if score.mean is None)
     reason = entry.reason
     if MAIN[entry.protocol["kind"]] in wanted and not found and reason is None and holes:
-        reason = f"{len(holes)} scores are missing: {', '.join(holes[:_SHOWN])}"
+        rest = f" and {len(holes) - _SHOWN} more" if len(holes) > _SHOWN else ""
+        reason = f"no score of {', '.join(holes[:_SHOWN])}{rest}"
     return entry.model_copy(update={"scores": {**entry.scores, **found}, "reason": reason})
 
 
@@ -220,14 +221,14 @@ def _complete_score(name: str, score: Any, is_run: bool) -> Any:
         raise ValueError(f"{name}.{texts[0]} is a number, without quotes, not {score[texts[0]]!r}")
     values = score.get("values", [score["mean"]] if is_run and score.get("mean") is not None else [])
     known = isinstance(values, list) and values and all(type(each) in (int, float) for each in values)
-    pooled = asdict(pool_scores(values)) if known else {"mean": None, "std": None}
-    return {"mean": pooled["mean"], "std": pooled["std"], "values": values, **score}
+    pooled = pool_scores(values) if known else Score(None, None, ())
+    return {"mean": pooled.mean, "std": pooled.std, "values": values, **score}
 
 
 def _dump_score(score: Score) -> dict[str, Any]:
     """Drop what reading fills in again; a deviation that is none stays where reading would take the values'."""
     told = {"std": None} if score.std is None and len(score.values) > 1 else {}
-    return {**_prune(asdict(score)), "mean": score.mean, "values": list(score.values), **told}
+    return {**_prune(vars(score)), "mean": score.mean, "values": list(score.values), **told}
 
 
 def _prune(data: Mapping[str, Any]) -> dict[str, Any]:

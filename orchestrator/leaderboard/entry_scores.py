@@ -8,8 +8,16 @@ from typing import Any
 from adapt.data.catalog import DATASET_TYPES
 from corruptions.catalog import CORRUPTIONS, WEATHER, corruption
 from experiments.explain import closest
-from orchestrator.leaderboard.aggregates import CLASS, SUBSETS, is_gradual, list_domains, list_grid, list_shifts
-from orchestrator.leaderboard.columns import MAIN, bound_values, is_known, list_known
+from orchestrator.leaderboard.aggregates import (
+    CLASS,
+    SUBSETS,
+    is_gradual,
+    list_domains,
+    list_grid,
+    list_rounds,
+    list_shifts,
+)
+from orchestrator.leaderboard.columns import bound_values, is_known, list_means, list_measured
 from orchestrator.leaderboard.gap import GAP
 from orchestrator.leaderboard.reference import is_relative
 from orchestrator.leaderboard.row import Score
@@ -81,7 +89,7 @@ def _explain_column(column: str, protocol: Mapping[str, Any]) -> str | None:
     begins = tuple(f"{domain}/" for domain in domains) if is_gradual(protocol) else ()
     if column in domains or column in SUBSETS or (begins and column.startswith(begins)) or is_known(kind, column):
         return None
-    names = [*list_known(kind), *domains]
+    names = [*list_means(kind), *domains, *list_measured(kind)]
     return f"unknown column.{_suggest(column, names)} Known: {', '.join(names)}."
 
 
@@ -90,7 +98,7 @@ def _explain_benchmark_column(column: str, protocol: Mapping[str, Any]) -> str |
         shifts = list_shifts(protocol)
         if is_known("benchmark", column) or column in shifts:
             return None
-        names = [*list_known("benchmark"), *shifts]
+        names = [*list_means("benchmark"), *shifts, *list_measured("benchmark")]
         return f"unknown column.{_suggest(column, names)} Known: {', '.join(names)}, and cells such as fog/3."
     name, _, severity = column.partition("/")
     if name not in CORRUPTIONS and name not in WEATHER:
@@ -135,8 +143,14 @@ def order_columns(columns: Iterable[str], protocol: Mapping[str, Any]) -> list[s
     families = dict.fromkeys(f"mPC {corruption(name).family}" for name, _ in list_grid(protocol))
     dataset = protocol.get("dataset", {}).get("type")
     classes = DATASET_TYPES[dataset].classes if dataset in DATASET_TYPES else ()
-    known = [MAIN[kind], *list_known(kind), *families, *list_shifts(protocol), *list_domains(protocol)]
-    known += [*SUBSETS, *(f"{CLASS}{plain_name(name)}" for name in classes), *cells]
+    known = [*list_means(kind), *families, *list_shifts(protocol), *list_domains(protocol)]
+    known += [
+        *list_rounds(protocol),
+        *list_measured(kind),
+        *SUBSETS,
+        *(f"{CLASS}{plain_name(name)}" for name in classes),
+        *cells,
+    ]
     places = {name: place for place, name in reversed(list(enumerate(known)))}
     return sorted(columns, key=lambda name: (places.get(name, len(known)), *_split_number(name)))
 

@@ -22,7 +22,8 @@ from orchestrator.leaderboard.forms import (
 )
 from orchestrator.leaderboard.table import Table
 
-HEADER = r"% \usepackage{booktabs} in the preamble; with many columns also \usepackage{graphicx} for \resizebox"
+HEADER = r"% \usepackage{booktabs} in the preamble, and \usepackage{graphicx} for wide tables, which are made to fit"
+WIDE = 6  # columns of scores that fit a page beside an entry's name; ours
 
 _SPECIAL = {
     "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "–": "--", "±": r"$\pm$",
@@ -60,11 +61,13 @@ def _comment(text: str) -> str:
 def _write_table(board: Board, table: Table, columns: Sequence[str], notes: Sequence[str]) -> list[str]:
     caption = f"{escape(table.title)}. {escape(MINIATURE_NOTICE)}" if board.miniature else f"{escape(table.title)}."
     names = [escape(column.removeprefix("IoU/")) for column in columns]
+    is_wide = len(columns) > WIDE
     marks = {column: _find_marks(table, column) for column in columns}
     lines = [
         r"\begin{table}",
         r"  \centering",
         rf"  \caption{{{caption}}}",
+        *([r"  \resizebox{\linewidth}{!}{%"] if is_wide else []),
         rf"  \begin{{tabular}}{{rlr{'r' * len(columns)}}}",
         r"    \toprule",
         "    " + " & ".join([r"\#", "entry", "seeds", *names]) + r" \\",
@@ -82,7 +85,7 @@ def _write_table(board: Board, table: Table, columns: Sequence[str], notes: Sequ
             cells.append(rf"{shown} {{\tiny {interval}}}" if interval else shown)
         fixed = [escape(rank), escape(show_entry(row)), show_seeds(row)]
         lines.append("    " + " & ".join([*fixed, *cells]) + r" \\")
-    lines += [r"    \bottomrule", r"  \end{tabular}"]
+    lines += [r"    \bottomrule", r"  \end{tabular}" + ("}" if is_wide else "")]
     lines += [rf"  \par{{\footnotesize {escape(note)}.}}" for note in notes]
     return [*lines, r"\end{table}"]
 

@@ -18,6 +18,7 @@ BENCHMARK: dict[str, Any] = {
     "seed": 0,
 }
 EVALUATION: dict[str, Any] = {"kind": "evaluate", "dataset": {"type": "cityscapes", "split": "val"}, "limit": None}
+OWN: dict[str, Any] = {**EVALUATION, "dataset": {"type": "folder", "split": "all", "fingerprint": "f" * 8}}
 STREAM: dict[str, Any] = {
     "kind": "stream",
     "stream": {"kind": "continual", "rounds": 3, "domains": [{"dataset": "fog"}, {"dataset": "night"}]},

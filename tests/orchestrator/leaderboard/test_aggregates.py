@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from adapt.data.catalog import CITYSCAPES_CLASSES
 from orchestrator.leaderboard.aggregates import derive_aggregates, list_cells
-from tests.orchestrator.leaderboard.rows import BENCHMARK, EVALUATION, STREAM, give, make_grid, make_row
+from tests.orchestrator.leaderboard.rows import BENCHMARK, EVALUATION, OWN, STREAM, give, make_grid, make_row
 
 
 def test_a_benchmark_of_one_run_gives_every_aggregate() -> None:
@@ -47,9 +48,19 @@ def test_nothing_is_derived_from_an_incomplete_grid() -> None:
 
 def test_an_evaluation_is_the_mean_of_the_classes_that_occur_in_a_run() -> None:
     scores = {"IoU/road": give(0.9, 0.8), "IoU/train": give(None, 0.2), "IoU/sky": give(0.5, 0.5)}
-    derived = derive_aggregates(make_row("a", scores, seeds=2, runs=2), EVALUATION)
+    derived = derive_aggregates(make_row("a", scores, seeds=2, runs=2), OWN)
     assert derived["mIoU"].values == pytest.approx((0.7, 0.5))
-    assert derived["mIoU13"].values == pytest.approx((0.7, 0.65))  # without train
+
+
+def test_the_means_over_fewer_classes_are_derived_too_and_none_of_them_where_a_class_was_not_told() -> None:
+    ious = {f"IoU/{name}": place / 20 for place, name in enumerate(CITYSCAPES_CLASSES)}
+    row = make_row("a", {name: give(value) for name, value in ious.items()})
+    derived = derive_aggregates(row, EVALUATION)
+    without = [value for name, value in ious.items() if name not in ("IoU/terrain", "IoU/truck", "IoU/train")]
+    assert derived["mIoU"].mean == pytest.approx(sum(ious.values()) / 19)
+    assert derived["mIoU16"].mean == pytest.approx(sum(without) / 16)
+    del row.scores["IoU/train"]
+    assert derive_aggregates(row, EVALUATION) == {}
 
 
 def test_a_stream_is_the_mean_of_its_rounds_and_drifts_from_the_first_to_the_last() -> None:

@@ -123,7 +123,7 @@ def test_a_hole_with_a_reason_is_taken_and_leaves_the_row_without_a_score(tmp_pa
     entry = read_entry(write(tmp_path, scores={"clean": 0.8, **CELLS, "fog/3": None}))
     assert entry.scores["fog/3"].reason == "not measured"
     assert "mPC" not in entry.scores
-    assert entry.reason == "1 scores are missing: fog/3"
+    assert entry.reason == "no score of fog/3"
 
 
 WRONG = [

@@ -73,6 +73,12 @@ def test_the_classes_of_an_evaluation_have_a_table_of_their_own_and_cells_have_n
     assert "fog" not in to_latex(build_board(grid, columns=("mPC",), details=("fog/1",)))
 
 
+def test_a_wide_table_is_made_to_fit() -> None:
+    names = tuple(f"shift {n}" for n in range(9))
+    assert r"\resizebox{\linewidth}{!}{%" in to_latex(build_board(columns=names))
+    assert "resizebox{" not in to_latex(build_board(columns=names[:6]))
+
+
 def test_special_characters_are_escaped() -> None:
     assert escape(HOSTILE) == (
         r"50\%\_of \$x\textasciicircum{}2\$ \& \{a\} \textbackslash{}input\{/etc/passwd\} \textasciitilde{}\#1"
@@ -110,7 +116,7 @@ def test_what_only_says_what_happened_has_no_best() -> None:
 def test_it_compiles(tmp_path: Path) -> None:
     rows = [*rank((0.5, 0.9), (0.4, 0.8)), replace(make_row(HOSTILE, {}), reason="→ 1 × 2 | 3 µ")]
     text = to_latex(build_board(*rows))
-    preamble = r"\documentclass{article}\usepackage{booktabs}\usepackage[T1]{fontenc}"
+    preamble = r"\documentclass{article}\usepackage{booktabs,graphicx}\usepackage[T1]{fontenc}"
     (tmp_path / "a.tex").write_text(rf"{preamble}\begin{{document}}{text}\end{{document}}")
     done = subprocess.run(
         ["pdflatex", "-halt-on-error", "a.tex"], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120
