@@ -52,13 +52,17 @@ def make_board(*tables: Table, **fields: Any) -> Board:
 def make_benchmark(count: int = 3) -> Table:
     """Return a table of a grid of 3 corruptions at 2 severities: row i has mPC 0.9 - 0.01 i, and the last is unranked."""
     rows = [_make_entry(index, last=index == count - 1) for index in range(count)]
-    return make_table(rows, "benchmark", "Corruptions (quick): camvid test", cells=[[c, s] for c in CORRUPTIONS for s in (1, 3)])
+    return make_table(
+        rows, "benchmark", "Corruptions (quick): camvid test", cells=[[c, s] for c in CORRUPTIONS for s in (1, 3)]
+    )
 
 
 def _make_entry(index: int, last: bool) -> Row:
     mean = round(0.9 - 0.01 * index, 4)
     cells = {
-        f"{name}/{severity}": make_score(mean - 0.1 * severity, low=mean - 0.1 * severity - 0.02, high=mean - 0.1 * severity + 0.02)
+        f"{name}/{severity}": make_score(
+            mean - 0.1 * severity, low=mean - 0.1 * severity - 0.02, high=mean - 0.1 * severity + 0.02
+        )
         for name in CORRUPTIONS
         for severity in (1, 3)
     }
@@ -66,7 +70,12 @@ def _make_entry(index: int, last: bool) -> Row:
     main = make_score(None) if last else make_score(mean, low=mean - 0.01, high=mean + 0.01)
     return make_row(
         f"net{index}",
-        {"mPC": main, "clean": make_score(0.5 + 0.004 * ((7 * index) % 100)), "frames/s": make_score(2.0 + index), **cells},
+        {
+            "mPC": main,
+            "clean": make_score(0.5 + 0.004 * ((7 * index) % 100)),
+            "frames/s": make_score(2.0 + index),
+            **cells,
+        },
         rank=None if last else 1 if index < 2 else index + 1,
         architecture="UNet + FCNHead" if index % 2 else "CGNet + FCNHead",
         parameters=400_000 + 1000 * index,
@@ -97,7 +106,12 @@ def make_stream() -> Table:
     rows = [
         make_row(
             "cgnet",
-            {"mean mIoU": make_score(mean), "night": make_score(mean), "rain": make_score(mean), "ECE": make_score(0.1)},
+            {
+                "mean mIoU": make_score(mean),
+                "night": make_score(mean),
+                "rain": make_score(mean),
+                "ECE": make_score(0.1),
+            },
             rank=rank,
             adaptation=method,
             detail=Detail(
