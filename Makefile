@@ -12,7 +12,7 @@ store_option = $(if $(STORE),--store "$(STORE)")
 options = $(data_option) $(store_option) $(if $(PROFILE),--profile $(PROFILE))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sweep plan leaderboard status doctor test test-all check format bench bench-gpu dashboard mlflow clean
+.PHONY: help setup setup-browser sweep plan leaderboard status doctor test test-all check format bench bench-gpu dashboard mlflow clean
 
 help:  ## list the targets
 	@echo "segshift: domain adaptation and robustness in semantic segmentation"
@@ -35,6 +35,9 @@ $(STAMP): pyproject.toml constraints.txt tools/install.sh
 
 $(BIN)/segshift:
 	@echo "There is no $(VENV) yet: run  make setup  first." >&2; exit 1
+
+setup-browser: | $(BIN)/segshift  ## add Chromium (Debian's, by apt-get where there is none) and what drives it, for the tests of pages
+	@VENV="$(VENV)" bash tools/install_browser.sh
 
 sweep: | $(BIN)/segshift  ## run an experiment to its leaderboard: EXP=, DATA=, PROFILE=, ARGS='key=value'
 	@$(BIN)/segshift sweep $(EXP) $(options) $(ARGS)

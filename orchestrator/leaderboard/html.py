@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from orchestrator.leaderboard.board import Board
 from orchestrator.leaderboard.forms import MINIATURE_NOTICE
 from orchestrator.leaderboard.page.pictures import FindPicture, fill_album
 from orchestrator.leaderboard.page.render import render_page
 from orchestrator.leaderboard.page.section import KINDS, STATUS, describe_data, describe_table
+from orchestrator.leaderboard.published import PublishedTable
 from orchestrator.leaderboard.row import Picture
-
-if TYPE_CHECKING:
-    from orchestrator.leaderboard.published import PublishedTable
 
 
 def find_no_picture(picture: Picture, panel: str) -> Path | None:
@@ -72,7 +70,7 @@ def _list_filters(boards: Sequence[Board], data: Sequence[dict[str, Any]]) -> li
     tables = [table for board in boards for table in board.tables]
     rows = [row for table in tables for row in table.rows]
     kinds = {str(table.protocol.get("kind", "")) for table in tables}
-    choices = {
+    choices: dict[str, tuple[str, list[tuple[str, str]]]] = {
         "kind": ("Protocol", [(kind, KINDS.get(kind, kind)) for kind in sorted(kinds)]),
         "table": (
             "Table",
@@ -86,7 +84,7 @@ def _list_filters(boards: Sequence[Board], data: Sequence[dict[str, Any]]) -> li
     return [{"key": k, "label": label, "choices": found} for k, (label, found) in choices.items() if len(found) > 1]
 
 
-def _pair(names: Any) -> list[tuple[str, str]]:
+def _pair(names: Iterable[str | None]) -> list[tuple[str, str]]:
     return [(name, name) for name in sorted({name for name in names if name}, key=str.lower)]
 
 

@@ -115,7 +115,7 @@ function openDrawing(width, height, title, children) {
 function buildTable(head, rows) {
   const cell = (text, index) => (index ? html("td", {}, text) : html("th", { scope: "row" }, text));
   return html("table", { class: "plain" }, [
-    html("thead", {}, html("tr", {}, head.map((text) => html("th", { scope: "col" }, text)))),
+    html("thead", {}, html("tr", {}, head.map((text) => (text ? html("th", { scope: "col" }, text) : html("td", {}))))),
     html("tbody", {}, rows.map((row) => html("tr", {}, row.map(cell)))),
   ]);
 }

@@ -11,12 +11,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from orchestrator.leaderboard.table import Table
 from orchestrator.leaderboard.columns import NUMBERS
 from orchestrator.leaderboard.forms import list_notes, show_score, show_seeds
 from orchestrator.leaderboard.page.groups import find_family, group_columns, split_cell
 from orchestrator.leaderboard.page.pictures import Album
 from orchestrator.leaderboard.row import Detail, Provenance, Row, Score
+from orchestrator.leaderboard.table import Table
 
 KINDS = {"evaluate": "Clean images", "benchmark": "Corruptions", "stream": "Test-time stream"}
 PLAIN_ROWS = 200  # ours: up to as many rows the cells of a grid are readable without a script as well
@@ -30,7 +30,7 @@ def describe_table(experiment: str, table: Table) -> dict[str, Any]:
     rows = [_clean_row(row) for row in table.rows]
     kind = str(table.protocol.get("kind", ""))
     summary = [column for column in table.columns if column not in table.details]
-    shared = Counter(row.rank for row in rows if row.rank is not None)
+    shared = Counter(row.rank for row in rows)
     plain = group_columns(kind, table.details) if len(rows) <= PLAIN_ROWS else {}
     stripped = replace(table, rows=tuple(replace(row, reason=None, tuned=None) for row in rows))
     identity = identify_table(experiment, table)
