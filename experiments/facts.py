@@ -21,10 +21,10 @@ from adapt.hashing import hash_file
 from adapt.model import find_config
 from experiments.class_pixels import ClassPixels, read_class_pixels
 from experiments.load import LoadedExperiment
+from experiments.recorded_facts import MISSING, FactsNote, ModelNote, name_need
 from experiments.task import BoundDataset, BoundModel
 from experiments.workspace import DATA_VARIABLE, FILE, Workspace
 
-MISSING = "missing"
 MINIATURE_TYPES = ("gta", "synthia", "cityscapes", "acdc")  # what `write_miniature` writes
 
 
@@ -150,6 +150,14 @@ class WorkspaceFacts:
                 self._weights[file] = MISSING
                 self.problems.append(f"{whose}: {error}" + (f" It can be had from {url}" if url else ""))
         return self._weights[file]
+
+    def note(self) -> FactsNote:
+        """Return what was found out so far, for an expansion elsewhere that has neither the data nor the weights."""
+        datasets: dict[str, dict[str, str]] = {}
+        for (name, needs_labels), bound in self._datasets.items():
+            datasets.setdefault(name, {})[name_need(needs_labels)] = bound.fingerprint
+        models = {name: ModelNote(m.config_sha256, m.weights_sha256) for name, m in self._models.items()}
+        return FactsNote(datasets=datasets, models=models, weights=dict(self._weights))
 
     def _list_images(self, name: str) -> frozenset[str]:
         """Return the real paths of a data set's images: every search of an experiment asks for them."""

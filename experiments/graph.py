@@ -39,9 +39,7 @@ class Graph:
     @property
     def variant(self) -> str:
         """The profile, with a short hash of the overrides where there are any."""
-        if not self.overrides:
-            return self.profile
-        return f"{self.profile}+{hashlib.sha256(repr(self.overrides).encode()).hexdigest()[:6]}"
+        return name_variant(self.profile, self.overrides)
 
     def dependants(self) -> dict[str, list[str]]:
         """Return key -> keys of the tasks that take its output."""
@@ -50,6 +48,11 @@ class Graph:
             for needed in set(task.inputs.values()):
                 result[needed].append(task.key)
         return result
+
+
+def name_variant(profile: str, overrides: tuple[str, ...]) -> str:
+    """Return a profile with a short hash of the overrides where there are any."""
+    return f"{profile}+{hashlib.sha256(repr(overrides).encode()).hexdigest()[:6]}" if overrides else profile
 
 
 def expand(loaded: LoadedExperiment, facts: Facts) -> Graph:

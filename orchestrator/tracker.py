@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import collections
 import contextlib
-import json
 import logging
 import os
 import threading
@@ -19,7 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from experiments.search import TRIALS_FILE
 from orchestrator.mlflow_mirror import TRIAL
 from orchestrator.record import Record
 from orchestrator.store import Store
@@ -49,6 +47,12 @@ class MirrorTarget:
         if not marks.is_dir() or (database != self.tracking_uri and not os.path.exists(database)):
             return set()
         return set(os.listdir(marks))
+
+    def mark(self, store: Store, key: str) -> None:
+        """Note that a task is mirrored there."""
+        marks = self.marks(store)
+        marks.mkdir(parents=True, exist_ok=True)
+        (marks / key).touch()
 
     def marks(self, store: Store) -> Path:
         """Return the folder with an empty file for each task that is mirrored there."""
@@ -90,7 +94,7 @@ class Tracker:
         self._steps: dict[str, list[tuple[int, int, Mapping[str, float]]]] = {}
         self._sending: dict[str, list[tuple[int, int, Mapping[str, float]]]] = {}  # taken out of `_steps` by a flush
         self._lock = threading.Lock()
-        self._finished: collections.deque[tuple[Record, str]] = collections.deque()
+        self._finished: collections.deque[Record] = collections.deque()
         self._names: dict[str, str] = {}
         self._mirror: Any = None
         self._problem: str | None = None
@@ -146,7 +150,8 @@ class Tracker:
         if self._target is not None:
             record = self._store.read(key) if self._store.is_done(key) else self._store.read_failure(key)
             if record is not None:
-                self._finished.append((record, name))
+                self._names[key] = name
+                self._finished.append(record)
 
     def close(self, status: str) -> str | None:
         """Send what is left, end the parent run; return what went wrong with MLflow, if anything."""
@@ -156,10 +161,22 @@ class Tracker:
         self._thread.join(timeout=60)
         if not (self._steps or self._finished):
             with self._noting_problems():
-                self._connected().finish_parent(status)
+                mirror = self._connected()
+                mirror.finish_parent(status)
+                if status != "KILLED":  # there somebody waits
+                    self._point_aliases(mirror)
         elif self._problem is None:
             self._problem = "MLflow is too slow: some metrics were not sent"
         return self._problem
+
+    def _point_aliases(self, mirror: Any) -> None:
+        """Have the aliases of the experiment's networks point at what its records say now."""
+        from orchestrator.mlflow_sending import choose_aliases
+        from orchestrator.plan_note import find_plan
+
+        plan = None if self._target is None else find_plan(self._store, self._target.experiment, self._target.profile)
+        if plan is not None:
+            mirror.point_aliases(choose_aliases(self._store, plan.ranked, plan.baseline))
 
     def _run(self) -> None:
         while not self._stop.wait(FLUSH_S):
@@ -179,10 +196,16 @@ class Tracker:
 
     def _connected(self) -> Any:
         from orchestrator.mlflow_mirror import MlflowMirror
+        from orchestrator.plan_note import find_plan
 
         if self._mirror is None and self._target is not None:
             target = self._target
-            self._mirror = MlflowMirror(target.tracking_uri, target.experiment, target.profile, target.artifact_root)
+            place = str(self._store.place)
+            mirror = MlflowMirror(target.tracking_uri, target.experiment, target.profile, target.artifact_root, place)
+            plan = find_plan(self._store, target.experiment, target.profile)
+            if plan is not None:
+                mirror.send_plan(plan.model_dump_json(indent=1))
+            self._mirror = mirror
         return self._mirror
 
     def _flush(self) -> None:
@@ -205,22 +228,18 @@ class Tracker:
                 for key, unsent in steps.items():
                     self._steps[key] = (unsent + self._steps.get(key, []))[-KEPT_STEPS:]
         while self._finished:
-            record, name = self._finished[0]
+            record = self._finished[0]
             with self._passing_refusals(mirror, record.key):
-                self._finish(mirror, record, name)
+                self._finish(mirror, record)
             self._finished.popleft()
 
-    def _finish(self, mirror: Any, record: Record, name: str) -> None:
+    def _finish(self, mirror: Any, record: Record) -> None:
         """Send a record and what belongs to it, and note that MLflow has it."""
-        is_done = record.status == "done"
-        pictures = self._store.fetch_pictures(record) if is_done else self._store.list_pictures(record.key)
-        mirror.log_pictures(record.key, name, pictures)
-        mirror.finish(record, name)
-        self._finish_trials(mirror, record)
-        if self._target is not None and is_done:
-            marks = self._target.marks(self._store)
-            marks.mkdir(parents=True, exist_ok=True)
-            (marks / record.key).touch()
+        from orchestrator.mlflow_sending import send_record
+
+        send_record(mirror, self._store, record)
+        if self._target is not None and record.status == "done":
+            self._target.mark(self._store, record.key)
 
     @contextlib.contextmanager
     def _passing_refusals(self, mirror: Any, key: str) -> Iterator[None]:
@@ -236,10 +255,3 @@ class Tracker:
             self._refused = f"it refused {self._names.get(key, key)}: {str(error).splitlines()[0][:200]}"
             mirror.forget(key)
             log.warning("MLflow: %s", self._refused)
-
-    def _finish_trials(self, mirror: Any, record: Record) -> None:
-        """End the runs of a search's trials, from the list that it left."""
-        if record.status == "done" and TRIALS_FILE in record.files:
-            file = self._store.verified_file(record.key, TRIALS_FILE)
-            for number, trial in enumerate(json.loads(file.read_text(encoding="utf-8"))):
-                mirror.finish_trial(record, number, trial)

@@ -194,8 +194,8 @@ def bench_commits(store: Any) -> None:
         store.folder(record.key).mkdir(parents=True)
     show("a commit to the store (target 20 ms)", lambda: [store.commit(record) for record in records], len(records))
     mirror = MlflowMirror(f"sqlite:///{store.root}/mlflow.db", "scale", "full", str(store.root / "artifacts"))
-    mirror.finish(records[0], "first")
-    show("a finished task to MLflow (sqlite)", lambda: [mirror.finish(record, "t") for record in records[1:40]], 39)
+    mirror.finish(records[0])
+    show("a finished task to MLflow (sqlite)", lambda: [mirror.finish(record) for record in records[1:40]], 39)
 
 
 def run(command: list[str]) -> None:

@@ -98,7 +98,7 @@ def run_ls(options: argparse.Namespace) -> int:
 
 def run_show(options: argparse.Namespace) -> int:
     """Print a record for a person to read."""
-    from orchestrator.mlflow_mirror import flatten
+    from orchestrator.mlflow_run import flatten
     from orchestrator.progress import show_duration
     from orchestrator.scoring import score_record
 

@@ -66,6 +66,7 @@ def run(options: argparse.Namespace) -> int:
     from rich.console import Console
 
     from orchestrator.leaderboard.publish import publish
+    from orchestrator.plan_note import write_plan
     from orchestrator.sampling import check_samplers
     from orchestrator.store import open_store
 
@@ -76,6 +77,7 @@ def run(options: argparse.Namespace) -> int:
     announce(plan, console)
     plan.require()
     store.check_writable()
+    write_plan(plan, store)
     state = survey(plan.graph, store)
     mirror = None if options.no_mlflow else choose_mirror(plan, workspace, store)
     if state.count(Status.WAITING):

@@ -20,11 +20,14 @@ import pytest
 
 from adapt.data.settings import DatasetSettings
 from experiments.graph import Graph
+from experiments.planning import Plan
 from experiments.schema import STAGES, GapSettings, LeaderboardStage
 from experiments.task import BoundDataset, Task
+from orchestrator import mlflow_server
 from orchestrator.execute import Assignment
 from orchestrator.record import Cell, Failure, Network, Record
 from orchestrator.store import Store
+from tests.orchestrator.filled_store import fill_store, plan_tiny, rebuild_all
 
 TINY = Path(__file__).parent / "tiny.yaml"
 VARIABLES = ("SEGSHIFT_DATA", "SEGSHIFT_STORE", "MLFLOW_TRACKING_URI", "RAY_ADDRESS", "CUDA_VISIBLE_DEVICES")
@@ -279,3 +282,28 @@ def finished_sweep(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subp
 def finished_store(finished_sweep: tuple[Path, Any], tmp_path: Path) -> Path:
     """A copy, to be changed, of the store of a finished tiny sweep, with the times of its files."""
     return Path(shutil.copytree(finished_sweep[0], tmp_path / "copy"))
+
+
+@pytest.fixture(scope="session")
+def empty_mlflow(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a store with an MLflow database without runs, to be copied: making one takes seconds."""
+    store = Store(tmp_path_factory.mktemp("mlflow") / "store")
+    store.check_writable()
+    mlflow_server.ready_tracking(mlflow_server.default_uri(store), store)
+    return store.root
+
+
+@pytest.fixture(scope="session")
+def mirrored(empty_mlflow: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, Plan, list[Record]]:
+    """A store with a record by hand of every task of the tiny experiment, mirrored to its own MLflow. Read only."""
+    store = Store(Path(shutil.copytree(empty_mlflow, tmp_path_factory.mktemp("mirrored") / "store")))
+    plan = plan_tiny(TINY, store)
+    records = fill_store(plan, store)
+    rebuild_all(store)
+    return store, plan, records
+
+
+@pytest.fixture
+def mlflow_store(empty_mlflow: Path, tmp_path: Path) -> Store:
+    """A store with an MLflow database without runs."""
+    return Store(Path(shutil.copytree(empty_mlflow, tmp_path / "with_mlflow")))

@@ -19,7 +19,8 @@ from mlflow.entities import Run
 
 from adapt.errors import PrerequisiteError
 from orchestrator import mlflow_server
-from orchestrator.mlflow_mirror import KEY_TAG, PARENT_TAG, MlflowMirror, flatten
+from orchestrator.mlflow_mirror import PARENT_TAG, MlflowMirror
+from orchestrator.mlflow_models import KEY_TAG
 from orchestrator.store import Store
 
 GOOD = ((3, 1), (1, 3))  # mIoU 0.6
@@ -67,13 +68,14 @@ def list_runs(client: MlflowClient, experiment: str) -> Callable[[], tuple[list[
 
 
 def test_a_finished_task_is_a_child_run_with_scores_parameters_and_its_record(
-    make_mirror, list_runs, client, make_task, make_record, tmp_path: Path
+    make_mirror, list_runs, client, experiment, make_task, make_record, tmp_path: Path
 ) -> None:
     task = make_task("clean", point={"seed": 2, "trained": {"name": "daformer", "ema": 0.9}}, limit=7)
     record = make_record(task, {"clean": ({}, NOTHING)}, metrics={"frames_per_second": 12.5, "never": None})
-    make_mirror().finish(record, "clean[seed=2]")
+    make_mirror().finish(record)
     (parent,), (run,) = list_runs()
-    assert run.info.run_name == "clean[seed=2]"
+    assert run.info.run_name == f"clean · {experiment}/clean · trained daformer(ema=0.9) · seed 2"
+    assert (run.info.start_time, run.info.end_time) == (1767225600000, 1767225601500)
     assert run.info.status == "FINISHED"
     assert run.data.tags[PARENT_TAG] == parent.info.run_id
     assert parent.data.tags["segshift.profile"] == "mini"
@@ -93,13 +95,13 @@ def test_a_tuned_method_is_shown_as_it_ran(make_mirror, list_runs, make_task, ma
     record = make_record(make_task("clean", limit=7), {"clean": ({}, NOTHING)})
     asked = record.settings | {"method": {"name": "tent", "lr": 7.5e-6}}
     ran = {"name": "tent", "settings": {"name": "tent", "lr": 1e-4}}
-    make_mirror().finish(record.model_copy(update={"settings": asked, "method": ran}), "clean")
+    make_mirror().finish(record.model_copy(update={"settings": asked, "method": ran}))
     _, (run,) = list_runs()
     assert run.data.params["method.lr"] == "0.0001"
 
 
 def test_a_failed_task_is_a_failed_run_with_its_reason(make_mirror, list_runs, make_task, make_record) -> None:
-    make_mirror().finish(make_record(make_task("clean"), failure="loss is nan at step 3"), "clean")
+    make_mirror().finish(make_record(make_task("clean"), failure="loss is nan at step 3"))
     _, (run,) = list_runs()
     assert run.info.status == "FAILED"
     assert run.data.tags["segshift.failure"] == "loss is nan at step 3"
@@ -131,9 +133,9 @@ def test_a_second_mirror_finds_the_runs_of_the_first(make_mirror, list_runs, mak
     first = make_mirror()
     first.log_steps(task.key, "clean", [(1, 1, {"loss": 1.0})])
     second = make_mirror()
-    second.finish(make_record(task, {"clean": ({}, GOOD)}), "clean")
-    second.finish(make_record(other, {"clean": ({}, GOOD)}), "clean")
-    make_mirror().finish(make_record(other, {"clean": ({}, GOOD)}), "clean")
+    second.finish(make_record(task, {"clean": ({}, GOOD)}))
+    second.finish(make_record(other, {"clean": ({}, GOOD)}))
+    make_mirror().finish(make_record(other, {"clean": ({}, GOOD)}))
     parents, children = list_runs()
     assert len(parents) == 1
     assert sorted(run.data.tags[KEY_TAG] for run in children) == sorted([task.key, other.key])
@@ -146,8 +148,8 @@ def test_a_task_that_failed_and_then_succeeded_is_one_finished_run(
     make_mirror, list_runs, make_task, make_record
 ) -> None:
     task = make_task("clean")
-    make_mirror().finish(make_record(task, failure="no luck"), "clean")
-    make_mirror().finish(make_record(task, {"clean": ({}, GOOD)}, point={"seed": 1}), "clean")
+    make_mirror().finish(make_record(task, failure="no luck"))
+    make_mirror().finish(make_record(task, {"clean": ({}, GOOD)}, point={"seed": 1}))
     _, (run,) = list_runs()
     assert run.info.status == "FINISHED"
     assert run.data.tags["segshift.status"] == "done"
@@ -157,7 +159,7 @@ def test_a_task_that_failed_and_then_succeeded_is_one_finished_run(
 
 def test_long_settings_are_cut_and_many_arrive(make_mirror, list_runs, make_task, make_record) -> None:
     settings: dict[str, Any] = {"long": "x" * 7000} | {f"k{i}": i for i in range(150)}
-    make_mirror().finish(make_record(make_task("clean"), {"clean": ({}, GOOD)}, settings=settings), "clean")
+    make_mirror().finish(make_record(make_task("clean"), {"clean": ({}, GOOD)}, settings=settings))
     _, (run,) = list_runs()
     assert run.data.params["long"] == "x" * 500
     assert run.data.params["k149"] == "149"
@@ -195,11 +197,6 @@ def test_the_parent_ends_with_the_sweep(make_mirror, list_runs) -> None:
     assert list_runs()[0][0].info.status == "RUNNING"
     mirror.finish_parent("FAILED")
     assert list_runs()[0][0].info.status == "FAILED"
-
-
-def test_settings_are_flattened_to_dotted_keys() -> None:
-    nested = {"a": 1, "b": {"c": None, "d": {"e": [1, 2]}}, "empty": {}}
-    assert flatten(nested) == {"a": "1", "b.c": "None", "b.d.e": "[1, 2]"}
 
 
 # The server and the database
@@ -297,7 +294,7 @@ def test_trials_are_runs_under_the_run_of_their_search(make_mirror, list_runs, c
     record, mirror = make_record(task), make_mirror()
     mirror.log_steps(task.key, "tuned", [(1000, 0, {"trials": 3.0})])
     mirror.log_steps(f"{task.key}/0001", "lr=0.2", [(1001, 10, {"score": 0.1})])
-    mirror.finish(record, "tuned")
+    mirror.finish(record)
     for number, trial in enumerate(TRIALS):
         mirror.finish_trial(record, number, trial)
     _, runs = list_runs()
@@ -321,7 +318,7 @@ def test_sending_trials_again_adds_nothing(make_mirror, list_runs, client, make_
     record = make_record(make_task("tuned", "train"))
     for _ in range(2):
         mirror = make_mirror()
-        mirror.finish(record, "tuned")
+        mirror.finish(record)
         mirror.finish_trial(record, 0, TRIALS[0])
     _, runs = list_runs()
     assert len(runs) == 2
@@ -336,7 +333,7 @@ def test_a_searched_training_is_shown_with_the_settings_that_it_chose(
     record = make_record(make_task("tuned", "train"))
     chosen = record.settings["training"] | {"iterations": 123}
     method = {"point": {"training.iterations": 123}, "trial": 0, "stage": {"training": chosen}}
-    make_mirror().finish(record.model_copy(update={"method": method}), "tuned")
+    make_mirror().finish(record.model_copy(update={"method": method}))
     _, (run,) = list_runs()
     assert run.data.params["training.iterations"] == "123"
     assert run.data.params["dataset"] == "source"

@@ -49,10 +49,12 @@ class FakeMirror:
             self.sent.append((key, [file.name for file in files]))
             self.arrived.set()
 
-    def finish(self, record: Any, name: str) -> None:
+    def finish(self, record: Any, trained: Any, files: dict[str, Path], pictures: list[Path]) -> bool:
         self.check()
+        self.log_pictures(record.key, record.stage, pictures)
         self.sent.append((record.key, record.status))
         self.arrived.set()
+        return True
 
     @staticmethod
     def is_refusal(error: Exception) -> bool:
@@ -287,10 +289,10 @@ def test_what_mlflow_refuses_of_one_task_keeps_nothing_else_back(
     bad, good = finished("bad"), finished("good")
     original = mirror.finish
 
-    def finish(self: Any, record: Any, name: str) -> None:
+    def finish(self: Any, record: Any, *belonging: Any) -> bool:
         if record.key == bad.key:
             raise PermissionError("its run was deleted")
-        original(self, record, name)
+        return original(self, record, *belonging)
 
     monkeypatch.setattr(mirror, "finish", finish)
     made = Tracker(TARGET, store)
@@ -316,7 +318,7 @@ def test_trials_of_a_search_are_ended_from_the_list_that_it_left(
     monkeypatch.setattr(
         mirror,
         "finish_trial",
-        lambda self, record, number, trial: ended.append((record.key, number, trial["status"])),
+        lambda self, record, number, trial: ended.append((record.key, number, trial["status"])) is None,
         raising=False,
     )
     made = Tracker(TARGET, store)
