@@ -25,7 +25,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     text = "show what rows or tasks of one protocol differ in, with paired intervals"
     parser = add_command(commands, "compare", text, EXAMPLES)
     parser.add_argument(
-        "baseline", metavar="A", help="EXPERIMENT/entry of a leaderboard, or the first digits of a task's key"
+        "baseline",
+        metavar="A",
+        help="EXPERIMENT/entry of a leaderboard, the first digits of a task's key, or an entry's file",
     )
     parser.add_argument("others", metavar="B", nargs="+", help="what is compared with it, named alike")
     add_workspace_options(parser)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 
 from adapt.errors import PrerequisiteError, SpecError
 from experiments.load import list_experiments
@@ -12,6 +13,7 @@ from experiments.planning import Plan
 from experiments.task import describe
 from orchestrator.compare.side import Side
 from orchestrator.leaderboard.board import Board
+from orchestrator.leaderboard.entry import SUFFIX, read_entry
 from orchestrator.leaderboard.publish import make_board
 from orchestrator.leaderboard.row import Row
 from orchestrator.leaderboard.source import StoreSource
@@ -43,7 +45,8 @@ class Selector:
         """Find what a text names.
 
         Args:
-            text: `EXPERIMENT/entry`, the entry as its leaderboard shows it; or the first digits of a task's key.
+            text: `EXPERIMENT/entry`, the entry as its leaderboard shows it; the first digits of a task's key; or the file of
+                an entry whose tasks are in the store.
 
         Returns:
             One side for each table that the entry stands in, or the one of a task.
@@ -52,6 +55,8 @@ class Selector:
             SpecError: nothing, or several things, have this name; the closest are listed.
             PrerequisiteError: the task's record cannot be used.
         """
+        if text.endswith(SUFFIX) and Path(text).is_file():
+            return [self._select_entry(Path(text))]
         named = _split(text)
         if named is None:
             return [self._select_task(text)]
@@ -65,6 +70,18 @@ class Selector:
         if not found:
             raise SpecError(_explain_unknown(text, experiment, entry, board))
         return [_make_side(table, row, source, plan) for table, row in found]
+
+    def _select_entry(self, file: Path) -> Side:
+        entry = read_entry(file)
+        source = StoreSource(self._store, set(entry.keys))
+        records = [record for key in entry.keys if (record := source.find_record(key)) is not None]
+        if not records or len(records) < len(entry.keys):
+            raise PrerequisiteError(
+                f"{file}: {len(records)} of the {len(entry.keys)} tasks behind the entry '{entry.name}' are in the store "
+                f"{self._store.place}. An entry holds no counts of images, which a paired comparison needs: give the --store that "
+                "made it."
+            )
+        return Side(entry.name, entry.title, records[0].protocol or {}, tuple(records), source.find_file)
 
     def _select_task(self, digits: str) -> Side:
         keys = sorted(key for key in self._store.list_done() if key.startswith(digits)) if digits else []

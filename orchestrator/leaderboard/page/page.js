@@ -74,7 +74,7 @@ const scrollWatch = new ResizeObserver((entries) => {
   for (const { target } of entries) {
     const region = target.closest(".scroll");
     if (!region) continue;
-    if (region.scrollWidth > region.clientWidth) region.tabIndex = 0;
+    if (region.scrollWidth > region.clientWidth || region.scrollHeight > region.clientHeight + 1) region.tabIndex = 0;
     else region.removeAttribute("tabindex");
   }
 });

@@ -12,6 +12,9 @@ from adapt.errors import PrerequisiteError, SpecError
 from orchestrator.compare.comparison import compare_sides
 from orchestrator.compare.selector import Selector, require_complete
 from orchestrator.compare.side import Side, match_sides
+from orchestrator.leaderboard.entry import dump_entry, make_entry
+from orchestrator.leaderboard.publish import make_board
+from orchestrator.leaderboard.source import StoreSource
 from orchestrator.protocol import describe_protocol
 from tests.orchestrator.compare.conftest import draw_counts
 
@@ -60,6 +63,20 @@ def test_rows_can_be_compared_with_rows_and_with_tasks(select, world) -> None:
     comparison = compare_sides(sides)
     assert comparison.sides[:2] == ("plain", "a/b (x=1)")
     assert [len(comparison.keys[name]) for name in comparison.sides] == [2, 2, 1]
+
+
+def test_the_file_of_an_entry_means_its_tasks(select, world, store, tmp_path) -> None:
+    plan = world["plan"]
+    (table,) = make_board(plan, StoreSource(store, set(plan.graph.tasks))).tables
+    row = next(row for row in table.rows if row.entry == "plain")
+    file = tmp_path / "plain.json"
+    file.write_text(dump_entry(make_entry(row, table.protocol, table.title, False)))
+    (side,) = select(str(file))
+    assert (side.name, [record.key for record in side.records]) == ("plain", list(row.keys))
+    assert match_sides([[side], select("study/a/b (x=1)")])
+    store.remove(row.keys[1])
+    with pytest.raises(PrerequisiteError, match="1 of the 2 tasks behind the entry 'plain' are in the store"):
+        select(str(file))
 
 
 def test_the_closest_entries_are_named_whatever_their_case(select) -> None:
