@@ -10,7 +10,7 @@ from experiments.graph import Graph
 from experiments.schema import TrainStage, UdaStage
 from experiments.task import Task
 from orchestrator.leaderboard.row import Provenance
-from orchestrator.mlflow_mirror import flatten
+from orchestrator.mlflow_run import flatten
 from orchestrator.record import Record
 
 _UNTOLD = (
