@@ -5,6 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 EXP ?= gta2cityscapes
 ARGS ?=
+export NO_MKDOCS_2_WARNING := 1
 STAMP := $(VENV)/.segshift-setup
 
 data_option = $(if $(DATA),--data "$(DATA)")
@@ -12,7 +13,7 @@ store_option = $(if $(STORE),--store "$(STORE)")
 options = $(data_option) $(store_option) $(if $(PROFILE),--profile $(PROFILE))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sweep plan leaderboard status doctor test test-all check format bench bench-gpu dashboard mlflow clean
+.PHONY: help setup sweep plan leaderboard status doctor test test-all check docs docs-serve format bench bench-gpu dashboard mlflow clean
 
 help:  ## list the targets
 	@echo "segshift: domain adaptation and robustness in semantic segmentation"
@@ -63,11 +64,19 @@ test: | $(BIN)/segshift  ## the tests (not the slow ones)
 test-all: | $(BIN)/segshift  ## every test
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q
 
-check: | $(BIN)/segshift  ## ruff, mypy, import-linter
+check: | $(BIN)/segshift  ## ruff, mypy, import-linter, the documentation built strictly
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@site=$$(mktemp -d) && trap 'rm -rf "$$site"' EXIT && $(BIN)/python -m mkdocs build --strict --quiet --site-dir "$$site"
+
+docs: | $(BIN)/segshift  ## build the documentation into site/ (open site/index.html)
+	@$(BIN)/python -m mkdocs build --strict --quiet --clean
+	@echo "Open $(CURDIR)/site/index.html"
+
+docs-serve: | $(BIN)/segshift  ## show the documentation on http://127.0.0.1:8000, as it is edited
+	@$(BIN)/python -m mkdocs serve --quiet --livereload --dev-addr 127.0.0.1:8000
 
 format: | $(BIN)/segshift  ## format the code
 	@$(BIN)/ruff format .
@@ -83,5 +92,5 @@ bench-gpu: | $(BIN)/segshift  ## measure on a GPU: DAFormer's step in the paper'
 	@$(BIN)/python tools/bench_benchmark.py gpu
 
 clean:  ## remove caches and the environment (never the store)
-	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) build site *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -6,7 +6,8 @@ import difflib
 import functools
 import types
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, Union, get_args, get_origin
+from dataclasses import is_dataclass
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
@@ -74,7 +75,7 @@ def _sentence(shape: Any, detail: Any, document: Document, at: KeyPath) -> str:
     key_path = (*at, *_written(path, _nested(document, at), is_missing=detail["type"] == "missing"))
     key = ".".join(str(part) for part in key_path) or "the file"
     origin = document.origin(key_path)
-    if detail["type"] == "extra_forbidden":
+    if detail["type"] in ("extra_forbidden", "unexpected_keyword_argument"):  # of a model, of a dataclass
         allowed = _allowed_keys(shape, path[:-1])
         hint = closest(str(path[-1]), allowed)
         return (
@@ -131,8 +132,8 @@ def _written(path: KeyPath, data: Any, is_missing: bool) -> KeyPath:
     return tuple(kept)
 
 
-def _models(shape: Any) -> list[type[BaseModel]]:
-    """Return every settings model that a type annotation may hold."""
+def _models(shape: Any) -> list[type]:
+    """Return every settings model and dataclass that a type annotation may hold."""
     origin = get_origin(shape)
     if origin is Annotated:
         return _models(get_args(shape)[0])
@@ -140,26 +141,27 @@ def _models(shape: Any) -> list[type[BaseModel]]:
         return [model for argument in get_args(shape) for model in _models(argument)]
     if origin is dict:
         return _models(get_args(shape)[1])
-    return [shape] if isinstance(shape, type) and issubclass(shape, BaseModel) else []
+    return [shape] if isinstance(shape, type) and (issubclass(shape, BaseModel) or is_dataclass(shape)) else []
+
+
+def _fields(model: type) -> dict[str, Any]:
+    """Return the annotation of each key of a model or a dataclass."""
+    if issubclass(model, BaseModel):
+        return {name: field.annotation for name, field in model.model_fields.items()}
+    return get_type_hints(model)
 
 
 def _allowed_keys(shape: Any, path: KeyPath) -> set[str]:
     """Return the keys that the models at `path` below `shape` have."""
     models = _models(shape)
     for part in path:
-        deeper = [
-            m
-            for model in models
-            if part in model.model_fields
-            for m in _models(model.model_fields[str(part)].annotation)
-        ]
+        deeper = [m for model in models if part in _fields(model) for m in _models(_fields(model)[str(part)])]
         tagged = [m for m in models if part in _tags(m)]
         models = deeper or tagged or models
-    return {name for model in models for name in model.model_fields}
+    return {name for model in models for name in _fields(model)}
 
 
-def _tags(model: type[BaseModel]) -> set[str]:
+def _tags(model: type) -> set[str]:
     """Return the names by which pydantic tells a member of a union: its class's, and the literal ones of a tagged union."""
-    fields = (model.model_fields.get(name) for name in ("name", "kind"))
-    literals = {str(tag) for found in fields if found is not None for tag in get_args(found.annotation)}
+    literals = {str(tag) for name in ("name", "kind") for tag in get_args(_fields(model).get(name))}
     return {model.__name__} | literals

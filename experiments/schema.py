@@ -66,7 +66,13 @@ class ResourceSettings(Settings):
 
 
 class MatrixSettings(Settings):
-    """Axes of an experiment or a stage: the product of `axes`, less `exclude`, plus `include`."""
+    """Axes of an experiment or a stage: the product of `axes`, less `exclude`, plus `include`.
+
+    Attributes:
+        axes: name -> values. In a file the axes stand beside `include` and `exclude`, without this key.
+        include: further points, axis -> value.
+        exclude: points that are dropped: all that agree with an entry on its axes.
+    """
 
     axes: dict[Name, Annotated[tuple[Any, ...], Field(min_length=1)]] = {}
     include: tuple[dict[Name, Any], ...] = ()
@@ -127,6 +133,10 @@ class TrainStage(StageSettings):
     """Supervised training of a model on one labelled data set.
 
     Attributes:
+        model: a name under `models`.
+        dataset: a name under `datasets`; with labels.
+        seed: of all that is drawn.
+        training: length, batch, optimiser, schedule, augmentation.
         noise: made on purpose in the labels that are learnt; the files stay as they are.
         loss: takes the place of the one that the model's heads are configured with.
         correction: what is done about wrong labels.
@@ -150,6 +160,12 @@ class UdaStage(StageSettings):
     """Unsupervised domain adaptation from a labelled source to an unlabelled target.
 
     Attributes:
+        model: a name under `models`.
+        source: the labelled data set, a name under `datasets`.
+        target: the unlabelled one; labels that it has are not opened.
+        seed: of all that is drawn.
+        training: length, batch, optimiser, schedule, augmentation.
+        method: how; its `name` chooses the defaults, and without a name it is DAFormer.
         noise: made on purpose in the source's labels; the files stay as they are.
         correction: what is done about wrong labels of the source.
         validation: scores the network that the stage hands on while it trains, for the best and the last mIoU.
@@ -179,7 +195,12 @@ class UdaStage(StageSettings):
 
 
 class _ScoredStage(StageSettings):
-    """A stage that scores a network: a trained one (`checkpoint`) or a model of the file that has weights (`model`)."""
+    """A stage that scores a network: a trained one (`checkpoint`) or a model of the file that has weights (`model`).
+
+    Attributes:
+        checkpoint: `${STAGE.checkpoint}`, the network that another stage trained.
+        model: a name under `models`, in its place.
+    """
 
     checkpoint: str | None = None
     model: str | None = None
@@ -192,7 +213,12 @@ class _ScoredStage(StageSettings):
 
 
 class EvaluateStage(_ScoredStage):
-    """Clean mIoU of a network on a labelled data set."""
+    """Clean mIoU of a network on a labelled data set.
+
+    Attributes:
+        dataset: a name under `datasets`.
+        limit: its first so many frames; all by default.
+    """
 
     kind: Literal["evaluate"]
     dataset: str
@@ -203,6 +229,8 @@ class StylesStage(_ScoredStage):
     """The styles of a network's source data, against which `reservoir` holds the styles of a stream.
 
     Attributes:
+        dataset: the network's source, a name under `datasets`; labels are not read.
+        seed: of the choice of frames.
         extractor: reads the style of a frame.
         samples: so many frames of the data set, chosen by the seed; all where it has fewer. 1000 as in the paper.
         quantile: of the distances between their styles, above which two frames are of different domains.
@@ -220,6 +248,8 @@ class FisherStage(_ScoredStage):
     """The Fisher information of a network on its source data, by which `eata` anchors parameters that mattered there.
 
     Attributes:
+        dataset: the network's source, a name under `datasets`; labels are not read.
+        seed: of the choice of frames.
         samples: so many frames of the data set, chosen by the seed; all where it has fewer. 2000 as in mr-eggplant/EATA.
         batch_norm: whose statistics BatchNorm uses: the frame's own, as the adapted network does, or the source's.
     """
@@ -235,6 +265,8 @@ class AdaptingStage(_ScoredStage):
     """A stage that adapts a network over a stream.
 
     Attributes:
+        method: how it learns from each frame; `source` does not.
+        reset: when the method goes back to its start.
         auxiliary, styles, fisher: what some methods need beside the network; a method that does not need one is not given
             it (`adapt.tta.settings.list_needs`).
         on_non_finite: what becomes of a stream whose loss or parameters are infinite or not numbers: the task stops, the
@@ -253,6 +285,7 @@ class StreamStage(AdaptingStage):
     """Test-time adaptation of a network over a stream of domains.
 
     Attributes:
+        stream: which frames come, in which order.
         temporal: what is measured on its clips of video; None measures nothing there.
         search: chooses settings of the method on a stream of its own first; a task before that of the stream.
     """
@@ -321,7 +354,12 @@ class BenchmarkStage(_ScoredStage):
 
 
 class GapSettings(Settings):
-    """The two training stages whose scores a leaderboard measures the others between: 0% and 100% of the gap closed."""
+    """The two training stages whose scores a leaderboard measures the others between: 0% and 100% of the gap closed.
+
+    Attributes:
+        source: the stage that trained on the source alone.
+        oracle: the stage that learnt from the target's labels.
+    """
 
     source: str
     oracle: str
@@ -407,7 +445,19 @@ INPUT_OUTPUTS: dict[str, str] = {
 
 
 class Experiment(Settings):
-    """One experiment file under one profile: the data sets, models, axes and stages of a question."""
+    """One experiment file under one profile: the data sets, models, axes and stages of a question.
+
+    Beside these keys a file may have `profiles`: name -> what that profile changes, in the order in which they are tried.
+
+    Attributes:
+        title: the question in one line.
+        datasets: name -> which frames of which data set.
+        models: name -> which network.
+        miniature: what the procedural data contains that takes the place of real data; None where a profile reads real data.
+        matrix: axes of every stage that uses them.
+        resources: what a task asks for, unless its stage says otherwise.
+        stages: name -> what is done; `kind` says which keys a stage has, and `matrix` gives it axes of its own.
+    """
 
     title: str
     datasets: dict[Name, AnyDatasetSettings]

@@ -118,6 +118,14 @@ def show_scalars(values: Mapping[str, float]) -> str:
     return " ".join(shown)
 
 
+def show_bytes(size: int) -> str:
+    """Print a size as people say it: `3.2 GB`, of powers of ten."""
+    for unit, factor in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if size >= factor:
+            return f"{size / factor:.1f} {unit}"
+    return f"{size} B"
+
+
 def show_duration(seconds: float) -> str:
     """Print seconds as people say them: `45 s`, `3 min 05 s`, `2 h 10 min`."""
     whole = round(seconds)

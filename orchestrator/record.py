@@ -65,24 +65,43 @@ class Cell(Settings):
 
 
 class Network(Settings):
-    """The network that was scored: what it is and where its weights came from."""
+    """The network that was scored: what it is and where its weights came from.
+
+    Attributes:
+        architecture: backbone and head.
+        parameters: how many numbers it learnt.
+        checkpoint_sha256: of its weights.
+        trained_by: key of the task that made it; None of outside weights.
+        weights: name of the outside weight file.
+    """
 
     architecture: str
     parameters: int
     checkpoint_sha256: str | None
-    trained_by: str | None  # key of the task that made it
-    weights: str | None  # name of the outside weight file
+    trained_by: str | None
+    weights: str | None
 
 
 class StoredFile(Settings):
-    """A file beside the record."""
+    """A file beside the record.
+
+    Attributes:
+        sha256: of its content.
+        size_bytes: how large it is.
+    """
 
     sha256: str
     size_bytes: int
 
 
 class Failure(Settings):
-    """Why a task has no result."""
+    """Why a task has no result.
+
+    Attributes:
+        kind: the name of the error.
+        message: what it says.
+        traceback: where it happened.
+    """
 
     kind: str
     message: str
@@ -90,9 +109,38 @@ class Failure(Settings):
 
 
 class Record(Settings):
-    """What became of one task; see the attributes' names, and docs/records.md for each in a sentence.
+    """What became of one task.
 
     Non-finite numbers are refused when a record is made: a missing score is None, with a reason.
+
+    Attributes:
+        schema_version: of this schema; a reader refuses one that it does not know.
+        key: of the task: the sha256 of all that decides its result, shortened.
+        status: whether there is a result.
+        experiment, profile, stage, label: the first sweep that asked for it called it so.
+        kind: of the stage.
+        code_version: of that kind of stage; raised when results may change.
+        point: its axis values.
+        settings: all of them, resolved.
+        chosen: those of them that the file gave.
+        datasets: name -> settings, and fingerprint of the files.
+        model: config, overrides and weights, with hashes.
+        inputs: name, such as `checkpoint` -> key of the task that made it.
+        network: what was scored, or made.
+        method: what a test-time method updates, whose statistics BatchNorm used, what its filter works on, and its settings
+            as they really ran.
+        protocol: all that must be equal for two scores to be compared.
+        classes: their names, in train id order.
+        cells: the counts, from which every score is made.
+        metrics: other numbers: times, updates, label agreement, those of a training on noisy labels.
+        notes: what a reader of the numbers should know, such as a bottleneck.
+        files: beside the record, by name.
+        environment: git commit and dirty flag, packages, hardware.
+        started_at: ISO 8601.
+        seconds: what it took, its last attempt alone.
+        peak_memory_bytes: of the process; None where it is not known.
+        peak_gpu_memory_bytes: of the GPU; None without one.
+        failure: why there is no result.
     """
 
     model_config = ConfigDict(allow_inf_nan=False)

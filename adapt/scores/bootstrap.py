@@ -192,6 +192,32 @@ def score_resamples(confusions: NDArray[np.int64], weights: NDArray[np.float64])
     return _miou(check_confusion(confusions, ndim=3), weights)
 
 
+def score_class_resamples(confusions: NDArray[np.int64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Give the IoU of each class in each resample.
+
+    Args:
+        confusions: (N, K, K) integers, the counts of each image.
+        weights: (1 + R, N), see `draw_resamples`.
+
+    Returns:
+        (1 + R, K) float64 in [0, 1], nan where a class occurs neither in a label nor in a prediction; the first row is that
+        of the images as they are.
+
+    Raises:
+        ValueError: If the counts have another shape or are below 0.
+
+    Example:
+        >>> counts = np.array([[[9, 1], [0, 0]], [[6, 0], [1, 3]]])
+        >>> score_class_resamples(counts, np.array([[1.0, 1.0], [2.0, 0.0]])).round(3)
+        array([[0.882, 0.6  ],
+               [0.9  , 0.   ]])
+    """
+    intersection, union = _count_resamples(check_confusion(confusions, ndim=3), weights)
+    iou = np.full(union.shape, np.nan)
+    np.divide(intersection, union, out=iou, where=union > 0)
+    return iou
+
+
 def give_interval(scores: NDArray[np.float64], confidence: float = 0.95) -> Interval:
     """Give the percentile interval of resampled scores.
 
@@ -235,10 +261,18 @@ def _score_grid(
 
 def _miou(counts: NDArray[np.int64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
     """Score each resample: (R,) float64, nan for one in which no pixel counts. Exact up to 2**53 pixels."""
-    intersection = weights @ np.diagonal(counts, axis1=1, axis2=2).astype(np.float64)  # (R, K)
-    union = weights @ (counts.sum(axis=1) + counts.sum(axis=2)).astype(np.float64) - intersection
+    intersection, union = _count_resamples(counts, weights)
     iou = np.divide(intersection, union, out=np.zeros_like(union), where=union > 0)
     classes = (union > 0).sum(axis=1)
     scores = np.full(len(iou), np.nan)
     np.divide(iou.sum(axis=1), classes, out=scores, where=classes > 0)
     return scores
+
+
+def _count_resamples(
+    counts: NDArray[np.int64], weights: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Count the pixels of intersection and union of each class in each resample: (R, K) each."""
+    intersection = weights @ np.diagonal(counts, axis1=1, axis2=2).astype(np.float64)
+    union = weights @ (counts.sum(axis=1) + counts.sum(axis=2)).astype(np.float64) - intersection
+    return intersection, union

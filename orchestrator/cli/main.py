@@ -15,6 +15,7 @@ from adapt.errors import SegshiftError
 from orchestrator.cli import (
     adapt,
     cluster,
+    compare,
     corrupt,
     dashboard,
     data,
@@ -24,6 +25,7 @@ from orchestrator.cli import (
     mlflow,
     plan,
     profile,
+    report,
     run_task,
     simulate,
     status,
@@ -41,6 +43,8 @@ COMMANDS = (
     status,
     logs,
     leaderboard,
+    compare,
+    report,
     store,
     data,
     corrupt,
@@ -87,7 +91,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     So may the optional argument that a command names as its `late_argument`.
     """
     parser = build_parser()
-    options, rest = parser.parse_known_args(arguments)
+    words = join_action(sys.argv[1:] if arguments is None else arguments)
+    options, rest = parser.parse_known_args(words)
     late = getattr(options, "late_argument", None)
     if late and getattr(options, late) is None and len(rest) == 1 and not rest[0].startswith("-"):
         setattr(options, late, rest.pop())
@@ -98,6 +103,24 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         options.overrides = [*options.overrides, *rest]
     options.command_line = shlex.join(["segshift", *(sys.argv[1:] if arguments is None else arguments)])
     return options
+
+
+def join_action(words: Sequence[str]) -> list[str]:
+    """Join `leaderboard` and an action of it, which argparse knows as one word; an experiment may stand there as well.
+
+    Example:
+        >>> join_action(["--verbose", "leaderboard", "add", "a.json"])
+        ['--verbose', 'leaderboard add', 'a.json']
+    """
+    joined = list(words)
+    place = next((place for place, word in enumerate(joined) if not word.startswith("-")), len(joined))
+    if (
+        joined[place : place + 1] == ["leaderboard"]
+        and joined[place + 1 : place + 2]
+        and joined[place + 1] in leaderboard.ACTIONS
+    ):
+        joined[place : place + 2] = [" ".join(joined[place : place + 2])]
+    return joined
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from adapt.errors import PrerequisiteError, SpecError
 from orchestrator.cli.options import add_command, add_workspace_options, read_workspace
+from orchestrator.progress import show_bytes
 
 if TYPE_CHECKING:
     from orchestrator.record import Record
@@ -191,14 +192,6 @@ def run_rm(options: argparse.Namespace) -> int:
     for key in stayed:
         print(f"{key[:SHOWN_DIGITS]} is being worked on by a live process and stays.")
     return 1 if stayed else 0
-
-
-def show_bytes(size: int) -> str:
-    """Print a size as people say it: `3.2 GB`, of powers of ten."""
-    for unit, factor in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
-        if size >= factor:
-            return f"{size / factor:.1f} {unit}"
-    return f"{size} B"
 
 
 def show_age(seconds: float) -> str:

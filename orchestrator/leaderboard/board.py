@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -70,9 +70,13 @@ def build_board(graph: Graph, source: RecordSource, miniature: bool, stages: tup
     for task in scored:
         groups.setdefault(json.dumps(describe_protocol(task), sort_keys=True), []).append(task)
     tables = [_build_table(graph, json.loads(protocol), tasks, source) for protocol, tasks in groups.items()]
+    return Board(graph.name, graph.profile, graph.title, miniature, tell_titles_apart(tables), graph.overrides)
+
+
+def tell_titles_apart(tables: Sequence[Table]) -> tuple[Table, ...]:
+    """Add to equal titles of tables what tells their protocols apart."""
     titles = [table.title for table in tables]
-    tables = [replace(t, title=f"{t.title} ({_tell_apart(t)})") if titles.count(t.title) > 1 else t for t in tables]
-    return Board(graph.name, graph.profile, graph.title, miniature, tuple(tables), graph.overrides)
+    return tuple(replace(t, title=f"{t.title} ({_tell_apart(t)})") if titles.count(t.title) > 1 else t for t in tables)
 
 
 def _tell_apart(table: Table) -> str:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
+from typing import get_args
 
+from corruptions.catalog import Family
+from orchestrator.leaderboard.reference import is_relative
 from orchestrator.leaderboard.row import pool_scores
 from orchestrator.record import Record
 from orchestrator.scoring import score_record, score_subset
@@ -16,6 +20,10 @@ MEMORY, GPU_MEMORY = "peak memory (GB)", "peak GPU memory (GB)"
 
 # Columns that are no share of something, and so no percentage -> digits after the point.
 NUMBERS = {SPEED: 2, COST: 2, UPDATES: 0, SKIPPED: 0, MODELS: 1, MEMORY: 2, GPU_MEMORY: 2}
+
+# Columns that say what happened, of which neither more nor less is better.
+_NEUTRAL = (UPDATES, SKIPPED, MODELS, "corrected")
+_LOWER = re.compile(r"ECE( .*)?|forgetting|parameters")
 
 # Scores of every benchmark, and of one with real shifts or with calibration -> their columns.
 _BENCHMARK = {
@@ -39,6 +47,8 @@ _TRAINING = {
 }
 
 _STREAM_DETAILS = re.compile(r"round \d+|(ECE|purity|VC\d+|perceptual)( .*)?")
+_STREAM = re.compile(r"mean mIoU|drift|forgetting|TC( \(.*\))?")
+_SIGNED = ("drift", "forgetting")  # differences of two shares
 
 
 def select_scores(record: Record, subsets: Mapping[str, tuple[str, ...]]) -> dict[str, float | None]:
@@ -144,3 +154,38 @@ def is_detail(kind: str, column: str) -> bool:
     if kind == "stream":
         return column in NUMBERS or _STREAM_DETAILS.fullmatch(column) is not None
     return "/" in column
+
+
+def is_lower_better(column: str) -> bool:
+    """Say whether less of a column is better: what is lost, how far confidence is off, what it costs."""
+    return is_relative(column) or column in (COST, MEMORY, GPU_MEMORY) or _LOWER.fullmatch(column) is not None
+
+
+def has_best(column: str) -> bool:
+    """Say whether the values of a column can be ordered from best to worst at all."""
+    return column not in _NEUTRAL
+
+
+def is_known(kind: str, column: str) -> bool:
+    """Say whether a table of a kind may have a column, apart from those that its protocol names: cells, classes, domains."""
+    if column in _TRAINING.values():
+        return True
+    if kind == "benchmark":
+        named = (*_BENCHMARK.values(), *_MEASURED.values(), *(f"mPC {family}" for family in get_args(Family)))
+        return column in named
+    if kind == "stream":
+        return _STREAM.fullmatch(column) is not None or is_detail(kind, column)
+    return column == MAIN[kind]
+
+
+def list_known(kind: str) -> list[str]:
+    """List what an error offers in place of a column that is unknown."""
+    named = {"benchmark": (*_BENCHMARK.values(), *_MEASURED.values()), "stream": ("mean mIoU", *_SIGNED, "TC")}
+    return [*named.get(kind, (MAIN[kind],)), *(NUMBERS if kind == "stream" else ())]
+
+
+def bound_values(column: str) -> tuple[float, float]:
+    """Return the least and the greatest value that a column can have; see `is_lower_better` for which is the better end."""
+    if column in _SIGNED:
+        return -1.0, 1.0
+    return 0.0, math.inf if column in NUMBERS or column == _BENCHMARK["rpc"] else 1.0

@@ -137,6 +137,7 @@ class Row:
         resamples: of the score that ranks; None where the counts of every image are not at hand.
         detail: what it opens to; None where there is no record behind it.
         provenance: where it comes from; None where there is no record behind it.
+        extra_data: whether its network has seen more than the benchmark's own training set; None where that is not told.
     """
 
     rank: int | None
@@ -158,6 +159,7 @@ class Row:
     resamples: Resamples | None = None
     detail: Detail | None = None
     provenance: Provenance | None = None
+    extra_data: bool | None = None
 
     @property
     def entry(self) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from experiments.schema import GapSettings
+from orchestrator.leaderboard.checks import find_warnings
 from orchestrator.leaderboard.columns import MAIN, is_detail
 from orchestrator.leaderboard.gap import add_gaps
 from orchestrator.leaderboard.ranking import rank_rows
@@ -37,7 +38,7 @@ def finish_table(
     gap: GapSettings | None = None,
     sought: Sought | None = None,
 ) -> Table:
-    """Compare the rows of one protocol with each other, and rank them.
+    """Compare the rows of one protocol with each other, check and rank them.
 
     Args:
         title: of the table.
@@ -55,6 +56,8 @@ def finish_table(
         compared = add_gaps(compared, main, gap)
     if sought is not None and kind == "benchmark":
         compared, reference = add_degradations(compared, sought)
+    found = find_warnings(compared, protocol)
+    compared = [replace(row, warnings=(*row.warnings, *new)) for row, new in zip(compared, found, strict=True)]
     columns = tuple(dict.fromkeys((main, *(name for row in compared for name in row.scores))))
     details = tuple(name for name in columns if is_detail(kind, name))
     summary = tuple(name for name in columns if name not in details)

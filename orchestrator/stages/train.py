@@ -12,6 +12,7 @@ from adapt.openmmlab.model import resolve_config
 from adapt.training.runner import train_supervised
 from experiments.schema import TrainStage
 from experiments.task import Task
+from orchestrator.stages.curve_file import keep_curve, write_curve
 from orchestrator.stages.network import keep_network, require_model
 from orchestrator.stages.noisy_labels import keep_noisy_training
 from orchestrator.stages.stage import StageContext, StageResult, count_loader_workers, with_progress
@@ -39,7 +40,7 @@ def run(task: Task, context: StageContext) -> StageResult:
     training, seed, on_step = (
         settings.training,
         settings.seed,
-        with_progress(context.on_step, settings.training.iterations),
+        keep_curve(context, with_progress(context.on_step, settings.training.iterations)),
     )
     metrics: dict[str, float | None] = {}
     if settings.noise or settings.loss or settings.correction or settings.validation:
@@ -61,5 +62,6 @@ def run(task: Task, context: StageContext) -> StageResult:
         metrics = keep_noisy_training(made, frames, dataset, context)
     else:
         model = train_supervised(config, frames, dataset, training, seed, context.scratch, on_step, **common)
+    write_curve(context)
     network = keep_network(task, context, config, model, classes)
     return StageResult(network=network, classes=classes, metrics=metrics)

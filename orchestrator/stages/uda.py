@@ -19,6 +19,7 @@ from adapt.openmmlab.model import resolve_config
 from adapt.uda.train import configure_network, train_uda
 from experiments.schema import UdaStage
 from experiments.task import Task
+from orchestrator.stages.curve_file import keep_curve, write_curve
 from orchestrator.stages.network import keep_network, require_model
 from orchestrator.stages.noisy_labels import keep_noisy_training
 from orchestrator.stages.stage import StageContext, StageResult, count_loader_workers, with_progress
@@ -55,7 +56,7 @@ def run(task: Task, context: StageContext) -> StageResult:
         settings.method,
         settings.seed,
         context.scratch,
-        with_progress(context.on_step, settings.training.iterations),
+        keep_curve(context, with_progress(context.on_step, settings.training.iterations)),
         weights=context.weights.get("model"),
         weights_of=bound.settings.weights_of,
         workers=count_loader_workers(context, device),
@@ -70,6 +71,7 @@ def run(task: Task, context: StageContext) -> StageResult:
     metrics = score_looks(adapted.looks)
     if adapted.noisy is not None:
         metrics |= keep_noisy_training(adapted.noisy, source_frames, source, context)
+    write_curve(context)
     network = keep_network(task, context, config, adapted.network, classes)
     return StageResult(network=network, classes=classes, metrics=metrics)
 

@@ -9,8 +9,15 @@ import pytest
 from numpy.typing import NDArray
 
 import adapt.scores.bootstrap
-from adapt.scores.bootstrap import bootstrap_difference, bootstrap_mean_corrupted, bootstrap_miou
-from adapt.scores.confusion import count_confusion, mean_iou, merge
+from adapt.scores.bootstrap import (
+    bootstrap_difference,
+    bootstrap_mean_corrupted,
+    bootstrap_miou,
+    draw_resamples,
+    score_class_resamples,
+    score_resamples,
+)
+from adapt.scores.confusion import count_confusion, iou_per_class, mean_iou, merge
 from adapt.scores.grid import Cell
 from adapt.scores.robustness import mean_corrupted
 
@@ -194,3 +201,23 @@ def test_doctests() -> None:
     results = doctest.testmod(adapt.scores.bootstrap)
     assert results.attempted
     assert not results.failed
+
+
+def test_class_scores_of_resamples_equal_a_loop() -> None:
+    (counts,) = dataset(9, seed=3)
+    counts[:, -1, :], counts[:, :, -1] = 0, 0  # a class that occurs nowhere
+    weights = draw_resamples(9, seed=4, resamples=30)
+    found = score_class_resamples(counts, weights)
+    expected = [iou_per_class(counts.sum(axis=0))]
+    expected += [iou_per_class(merge([counts[index] for index in drawn])) for drawn in draws(9, 4, 30)]
+    np.testing.assert_allclose(found, np.stack(expected))
+    assert np.isnan(found[:, -1]).all()
+    assert not np.isnan(found[:, :-1]).any()
+
+
+def test_the_mean_over_classes_that_occur_is_the_score_of_a_resample() -> None:
+    (counts,) = dataset(9, seed=5)
+    weights = draw_resamples(9, seed=6, resamples=30)
+    np.testing.assert_allclose(
+        np.nanmean(score_class_resamples(counts, weights), axis=1), score_resamples(counts, weights)
+    )

@@ -12,6 +12,7 @@ import pytest
 
 from experiments.task import Task
 from orchestrator.cli import store as command
+from orchestrator.progress import show_bytes
 from orchestrator.store import Store
 
 Confusion = ((90, 10), (0, 100))  # IoU 0.9 and 100/110
@@ -174,7 +175,7 @@ def test_the_doctor_reports_a_store_of_a_newer_layout(segshift, tmp_path: Path) 
 
 
 def test_sizes_and_ages_read_well() -> None:
-    sizes = [command.show_bytes(size) for size in (0, 999, 1000, 1_500_000, 2_340_000_000)]
+    sizes = [show_bytes(size) for size in (0, 999, 1000, 1_500_000, 2_340_000_000)]
     assert sizes == ["0 B", "999 B", "1.0 kB", "1.5 MB", "2.3 GB"]
     assert [command.show_age(age) for age in (5, 90, 7200, 200_000)] == ["now", "2 min", "2 h", "2 d"]
 

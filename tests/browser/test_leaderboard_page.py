@@ -1,0 +1,253 @@
+"""The page of a leaderboard as its readers use it, in a real browser."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.leaderboard.html import to_html
+from tests.orchestrator.leaderboard.page_boards import make_benchmark, make_board, make_stream
+
+pytestmark = pytest.mark.browser
+
+OpenPage = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two tables: five rows of a benchmark, the last unranked, and two of a stream."""
+    path = tmp_path_factory.mktemp("page") / "leaderboard.html"
+    path.write_text(to_html([make_board(make_benchmark(5), make_stream())]), encoding="utf-8")
+    return path
+
+
+def list_entries(page: Any, table: int = 0) -> list[str]:
+    section = page.locator("section.table").nth(table)
+    return list(section.locator("tr:not([hidden]) > .entry .name").all_inner_texts())
+
+
+def find_head(page: Any, name: str) -> Any:
+    return page.locator("section.table").first.get_by_role("columnheader", name=name, exact=True)
+
+
+def test_a_click_on_a_head_sorts_and_missing_scores_stay_last(file: Path, open_page: OpenPage) -> None:
+    page = open_page(file)
+    assert list_entries(page) == ["net0", "net1", "net2", "net3", "net4"]
+    find_head(page, "mPC").get_by_role("button").click()
+    assert find_head(page, "mPC").get_attribute("aria-sort") == "descending"
+    assert list_entries(page) == ["net0", "net1", "net2", "net3", "net4"]
+    find_head(page, "mPC").get_by_role("button").click()
+    assert find_head(page, "mPC").get_attribute("aria-sort") == "ascending"
+    assert list_entries(page) == ["net3", "net2", "net1", "net0", "net4"]
+    assert page.locator("[aria-sort]").count() == 2
+
+
+def test_a_head_sorts_by_keyboard_and_keeps_the_focus(file: Path, open_page: OpenPage) -> None:
+    page = open_page(file)
+    find_head(page, "clean").get_by_role("button").focus()
+    page.keyboard.press("Enter")
+    assert list_entries(page) == ["net4", "net3", "net2", "net1", "net0"]
+    page.keyboard.press("Space")
+    assert list_entries(page) == ["net0", "net1", "net2", "net3", "net4"]
+    assert page.evaluate("document.activeElement.closest('th').dataset.column") == "score clean"
+    assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+
+
+def test_a_reader_comes_from_the_skip_link_to_an_opened_row_by_keyboard(file: Path, open_page: OpenPage) -> None:
+    page = open_page(file)
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "skip"
+    page.keyboard.press("Enter")
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.matches('tbody button')"):
+            break
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.getAttribute('aria-expanded')") == "true"
+    assert page.get_by_text("segshift sweep demo matrix.net=[net0]").is_visible()
+
+
+def test_filters_and_search_leave_what_fits_and_say_how_many(file: Path, open_page: OpenPage) -> None:
+    page = open_page(file)
+    status = page.get_by_role("status")
+    assert status.inner_text() == "All 7 rows in 2 tables"
+    page.get_by_label("Architecture").select_option("UNet + FCNHead")
+    assert list_entries(page) == ["net1", "net3"]
+    assert status.inner_text() == "2 of 7 rows in 1 table"
+    assert page.locator("section.table").nth(1).is_hidden()
+    page.get_by_label("Search").fill("near CHANCE")
+    assert list_entries(page) == ["net1"]
+    page.get_by_label("Search").fill("nothing like it")
+    assert status.inner_text() == "No row fits: choose less, or show all"
+    page.get_by_role("button", name="Show all").click()
+    page.get_by_label("Method").select_option("tent")
+    assert list_entries(page, 1) == ["cgnet + tent"]
+    assert status.inner_text() == "1 of 7 rows in 1 table"
+
+
+def test_a_row_opens_to_what_was_measured_and_where_it_comes_from(file: Path, open_page: OpenPage) -> None:
+    page = open_page(file)
+    page.get_by_role("button", name="net1", exact=True).click()
+    sheet = page.locator(".sheet")
+    titles = sheet.locator("figcaption").all_inner_texts()
+    assert titles[:2] == ["mIoU by corruption and severity (%)", "Noise over severity"]
+    assert {"Reliability", "IoU by class (%)"} <= set(titles)
+    grid = sheet.locator("figure", has_text="mIoU by corruption").first
+    assert grid.locator("svg .number").all_text_contents() == [*("79.0", "59.0") * 3]  # 0.89 less 0.1 a severity
+    classes = sheet.locator("figure", has_text="IoU by class").first
+    assert classes.locator("svg .number").all_text_contents() == ["90.0", "70.0", "50.0", "30.0", "–", "10.0"]
+    assert sheet.locator("figure", has_text="Noise over").locator("path.band").count() == 1
+    assert sheet.get_by_text("Warning: fog/3 is near chance.").is_visible()
+    assert sheet.get_by_text("Self-reported", exact=False).first.is_visible()
+    assert sheet.get_by_text("segshift sweep demo matrix.net=[net1]").is_visible()
+    grid.get_by_text("Numbers").click()
+    assert grid.locator("tbody tr").first.inner_text().split() == ["gaussian_noise", "79.0", "59.0"]
+    page.get_by_role("button", name="net1", exact=True).click()
+    assert sheet.count() == 0
+
+
+def test_a_stream_opens_to_its_drift(file: Path, open_page: OpenPage) -> None:
+    page = open_page(file)
+    page.get_by_role("button", name="cgnet + tent").click()
+    drift = page.locator(".sheet figure", has_text="Drift over rounds")
+    drift.get_by_text("Numbers").click()
+    assert [row.split() for row in drift.locator("tbody tr").all_inner_texts()] == [
+        ["1", "50.0", "50.0"],
+        ["2", "40.0", "50.0"],
+        ["3", "30.0", "–"],
+    ]
+
+
+def test_groups_of_columns_unfold_and_sort(file: Path, open_page: OpenPage) -> None:
+    page = open_page(file)
+    assert page.locator("th.extra").count() == 0
+    page.get_by_role("button", name="noise (2)").click()
+    assert page.locator("th.extra").all_inner_texts() == ["gaussian_noise/1", "gaussian_noise/3"]
+    find_head(page, "gaussian_noise/3").get_by_role("button").click()
+    find_head(page, "gaussian_noise/3").get_by_role("button").click()
+    assert list_entries(page) == ["net4", "net3", "net2", "net1", "net0"]
+    page.get_by_role("button", name="noise (2)").click()
+    assert page.locator("th.extra").count() == 0
+    assert list_entries(page) == ["net0", "net1", "net2", "net3", "net4"]
+
+
+def test_the_address_restores_the_view(file: Path, open_page: OpenPage) -> None:
+    page = open_page(file)
+    page.get_by_label("Search").fill("net")
+    page.get_by_role("button", name="weather (2)").click()
+    find_head(page, "fog/1").get_by_role("button").click()
+    find_head(page, "fog/1").get_by_role("button").click()
+    page.get_by_role("button", name="net2", exact=True).click()
+    again = open_page(file, page.evaluate("location.hash"))
+    assert list_entries(again) == ["net4", "net3", "net2", "net1", "net0"] == list_entries(page)
+    assert again.get_by_label("Search").input_value() == "net"
+    assert again.get_by_role("button", name="net2", exact=True).get_attribute("aria-expanded") == "true"
+    assert again.locator("th.extra").count() == 2
+    odd = open_page(file, "#sort.nothing=x&open=y&method=gone&columns.z=w")
+    assert odd.get_by_role("status").inner_text() == "All 7 rows in 2 tables"
+
+
+def test_a_long_table_shows_its_first_rows_and_then_all(tmp_path: Path, open_page: OpenPage) -> None:
+    path = tmp_path / "long.html"
+    path.write_text(to_html([make_board(make_benchmark(130))]), encoding="utf-8")
+    page = open_page(path)
+    assert len(list_entries(page)) == 100
+    find_head(page, "Parameters").get_by_role("button").click()
+    assert list_entries(page)[0] == "net129"
+    page.get_by_role("button", name="Show all 130 rows").click()
+    assert len(list_entries(page)) == 130
+
+
+def test_a_phone_shows_the_page_without_scrolling_it_sideways(file: Path, open_page: OpenPage) -> None:
+    page = open_page(file, viewport={"width": 360, "height": 780})
+    page.get_by_role("button", name="net0", exact=True).click()
+    page.get_by_role("button", name="noise (2)").click()
+    page.get_by_text("How to read these tables").click()
+    assert page.evaluate("document.documentElement.scrollWidth") == 360
+    page.evaluate("window.scrollTo(100, 0)")
+    assert page.evaluate("scrollX") == 0
+    entry = page.locator("tbody .entry").first
+    page.evaluate("document.querySelector('.board').scrollLeft = 300")
+    assert entry.bounding_box()["x"] >= 0  # it stays beside the numbers
+    assert entry.get_by_text("CGNet + FCNHead · 0.40 M · 1 seed").is_visible()
+
+
+def test_the_theme_follows_the_system_until_the_button_is_used(file: Path, open_page: OpenPage) -> None:
+    page = open_page(file, color_scheme="dark")
+    read = "getComputedStyle(document.body).backgroundColor"
+    dark = page.evaluate(read)
+    page.get_by_role("button", name="Light theme").click()
+    light = page.evaluate(read)
+    assert light != dark
+    page.reload()
+    assert page.evaluate(read) == light
+    page.get_by_role("button", name="Dark theme").click()
+    assert page.evaluate(read) == dark
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_no_rule_of_accessibility_is_broken(file: Path, open_page: OpenPage, theme: str) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is missing: run  make setup-browser")
+    page = open_page(file, color_scheme=theme)
+    page.get_by_role("button", name="net1", exact=True).click()
+    page.get_by_role("button", name="noise (2)").click()
+    page.locator(".sheet summary").first.click()
+    found = axe.Axe().run(page).response["violations"]
+    assert [(rule["id"], [node["target"] for node in rule["nodes"]][:3]) for rule in found] == []
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_every_number_in_a_heat_map_can_be_read(file: Path, open_page: OpenPage, theme: str) -> None:
+    """Axe leaves drawings out: a contrast of 4.5 at least for each tint of both scales (WCAG 2, by its formula)."""
+    page = open_page(file, color_scheme=theme)
+    places = [index / 40 for index in range(41)]
+    specs = [
+        {
+            "kind": "heatmap",
+            "title": k,
+            "rows": ["a"],
+            "columns": [str(p) for p in places],
+            "values": [places],
+            "scale": k,
+            "low": 0,
+            "high": 1,
+        }
+        for k in ("sequential", "diverging")
+    ]
+    pairs = page.evaluate(
+        """specs => specs.flatMap(spec => {
+          const figure = buildChart(spec, 600);
+          document.body.append(figure);
+          const read = (kind) => [...figure.querySelectorAll(kind)].map(element => getComputedStyle(element).fill);
+          const inks = read(".number");
+          return read(".cell").map((fill, index) => [fill, inks[index]]);
+        })""",
+        specs,
+    )
+    assert len(pairs) == 82
+    assert min(measure_contrast(*pair) for pair in pairs) >= 4.5
+
+
+def measure_contrast(first: str, second: str) -> float:
+    """Return the contrast of two CSS colours by WCAG 2."""
+
+    def measure(colour: str) -> float:
+        parts = [int(part) / 255 for part in re.findall(r"\d+", colour)[:3]]
+        r, g, b = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b
+
+    low, high = sorted((measure(first), measure(second)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_the_tables_can_be_read_without_a_script(file: Path, open_page: OpenPage) -> None:
+    page = open_page(file, java_script_enabled=False)
+    assert page.locator("tbody .entry", has_text="net0").first.is_visible()
+    assert page.get_by_text("89.0 to 91.0").is_visible()
+    assert page.locator("form.filters").is_hidden()
+    page.locator("summary", has_text="noise (2 columns)").click()
+    assert page.locator("details[open] td").first.inner_text() == "80.0"

@@ -1,0 +1,239 @@
+"""A row becomes a file and the same row again; a file from outside is refused where it cannot be true."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from adapt.errors import SpecError
+from corruptions.protocol import protocol
+from orchestrator.leaderboard.entry import Entry, dump_entry, make_entry, name_file, parse_entry, read_entry
+from orchestrator.leaderboard.row import Detail, Picture, Provenance, Resamples, Row, Score
+from tests.orchestrator.leaderboard.rows import BENCHMARK, EVALUATION, STREAM, give, make_grid, make_row
+
+SHARES = st.floats(0, 1, allow_nan=False)
+WORDS = st.text(min_size=1, max_size=9)
+SOURCE = {"source": "A. Author, 2025"}
+SHORT = {"kind": "benchmark", "dataset": "cityscapes", "split": "val", "protocol": "semsegbench"}
+CELLS = {f"{name}/{severity}": 0.4 for name, severity in protocol("semsegbench").cells}
+
+
+@st.composite
+def rows(draw: st.DrawFn) -> Row:
+    """A row of an evaluation on two classes, with all that a row can hold."""
+    runs = draw(st.integers(1, 3))
+    values = st.lists(SHARES, min_size=runs, max_size=runs).map(tuple)
+    score = st.builds(Score, SHARES, st.none() | SHARES, values) | st.just(Score(None, None, (None,) * runs, "lost"))
+    texts = st.dictionaries(WORDS, WORDS, max_size=2)
+    return Row(
+        rank=None,
+        method=draw(WORDS),
+        adaptation=draw(st.none() | WORDS),
+        axes=draw(texts),
+        seeds=draw(st.integers(0, runs)),
+        runs=runs,
+        architecture=draw(st.none() | WORDS),
+        parameters=draw(st.none() | st.integers(0, 10**12)),
+        scores={"mIoU": draw(score), "IoU/road": draw(score), "IoU/sky": draw(score)},
+        reason=draw(st.none() | WORDS),
+        keys=draw(st.lists(WORDS, max_size=2).map(tuple)),
+        trained_in=draw(st.text(max_size=5)),
+        tuned=draw(st.none() | WORDS),
+        status=draw(st.sampled_from(["reproduced", "self-reported"])),
+        training_data=draw(st.lists(WORDS, max_size=2).map(tuple)),
+        warnings=draw(st.lists(WORDS, max_size=2).map(tuple)),
+        resamples=draw(st.none() | st.builds(Resamples, WORDS, st.lists(SHARES).map(tuple))),
+        detail=draw(
+            st.none()
+            | st.builds(
+                Detail,
+                st.just(("road", "sky")),
+                st.dictionaries(WORDS, st.tuples(SHARES, st.none() | SHARES), max_size=2),
+                st.dictionaries(WORDS, st.lists(st.none() | SHARES).map(tuple), max_size=2),
+                st.just({"clean": ((1.0,) * 15, (0.5,) * 15, (0.0,) * 15)}),
+            )
+        ),
+        provenance=draw(
+            st.none()
+            | st.builds(Provenance, WORDS, st.none() | WORDS, packages=texts, seconds=st.none() | st.floats(0, 1e9))
+        ),
+        extra_data=draw(st.none() | st.booleans()),
+    )
+
+
+@given(rows())
+@settings(max_examples=60, deadline=None)
+def test_a_row_survives_its_file(row: Row) -> None:
+    text = dump_entry(make_entry(row, EVALUATION, "Clean: cityscapes val", miniature=False))
+    entry = parse_entry(text, "a.json")
+    assert entry.to_row() == row
+    assert entry.protocol == EVALUATION
+    assert dump_entry(entry) == text  # nothing changes when a file is read and written again
+
+
+def test_what_a_table_makes_anew_and_pictures_stay_out() -> None:
+    detail = Detail(("road",), pictures=(Picture("f", "clean", "k", {"image": "a.jpg"}),))
+    scores = {
+        **make_grid(0.8, 0.2, 0.1, 0.6, 0.5, 0.7, 0.3),
+        "CD": give(0.9),
+        "CD/fog": give(0.9),
+        "gap closed": give(0.5),
+    }
+    row = replace(make_row("a", scores, detail=detail), rank=1)
+    back = parse_entry(dump_entry(make_entry(row, BENCHMARK, "", miniature=False)), "a.json").to_row()
+    assert back.rank is None
+    assert back.detail == Detail(("road",))
+    assert set(back.scores) == set(scores) - {"CD", "CD/fog", "gap closed"}
+
+
+def test_columns_come_back_in_the_order_of_tables() -> None:
+    scores = make_grid(0.8, 0.2, 0.1, 0.6, 0.5, 0.7, 0.3)
+    back = parse_entry(dump_entry(make_entry(make_row("a", scores), BENCHMARK, "", False)), "a.json").to_row()
+    assert list(back.scores)[:4] == ["mPC", "rPC", "clean", "worst"]
+    assert [name for name in back.scores if "/" in name] == [f"{name}/{s}" for name, s in BENCHMARK["cells"]]
+
+
+def write(tmp_path: Path, **changes: Any) -> Path:
+    """Write an entry from outside, complete but for what is changed; None takes a key away."""
+    data: dict[str, Any] = {
+        "method": "SegFormer-B5", "provenance": SOURCE, "protocol": SHORT, "scores": {"clean": 0.8, **CELLS},
+    }  # fmt: skip
+    data |= changes
+    file = tmp_path / "outside.json"
+    file.write_text(json.dumps({name: value for name, value in data.items() if value is not None}))
+    return file
+
+
+def test_the_short_form_is_enough_and_aggregates_are_filled_in(tmp_path: Path) -> None:
+    entry = read_entry(write(tmp_path))
+    assert entry.status == "self-reported"
+    assert len(entry.protocol["cells"]) == 15
+    assert entry.scores["mPC"] == Score(pytest.approx(0.4), None, (pytest.approx(0.4),))
+    assert entry.scores["rPC"].mean == pytest.approx(0.5)
+    assert parse_entry(dump_entry(entry), "again") == entry
+
+
+def test_a_hole_with_a_reason_is_taken_and_leaves_the_row_without_a_score(tmp_path: Path) -> None:
+    entry = read_entry(write(tmp_path, scores={"clean": 0.8, **CELLS, "fog/3": None}))
+    assert entry.scores["fog/3"].reason == "not measured"
+    assert "mPC" not in entry.scores
+    assert entry.reason == "1 scores are missing: fog/3"
+
+
+WRONG = [
+    (
+        {"scores": {**CELLS, "clean": 0.8, "mPC": 103}},
+        "scores.mPC.mean: 103 is impossible: in percent? shares lie in [0, 1]",
+    ),
+    (
+        {"scores": {**CELLS, "clean": 82.4}},
+        "scores.clean.mean: 82.4 is impossible: in percent? shares lie in [0, 1]: write 0.824",
+    ),
+    ({"scores": {**CELLS, "clean": -0.1}}, "scores.clean.mean: -0.1 is impossible: it lies in [0, 1]"),
+    (
+        {"scores": {**CELLS, "clean": 0.8, "fogg/3": 0.1}},
+        "scores.fogg/3: unknown corruption 'fogg'. Did you mean 'fog'?",
+    ),
+    ({"scores": {**CELLS, "clean": 0.8, "fog/5": 0.1}}, "scores: 16 of 15 cells"),
+    (
+        {"scores": {**CELLS, "clean": 0.8, "fog/5": 0.1}},
+        "scores.fog/5: this cell is not among the 15 of protocol 'semsegbench'",
+    ),
+    ({"scores": {"clean": 0.8, **dict(list(CELLS.items())[1:])}}, "scores: 14 of 15 cells, without gaussian_noise/3"),
+    ({"scores": CELLS}, "without clean"),
+    ({"scores": {**CELLS, "clean": 0.8, "CD": 0.9}}, "scores.CD: this compares the row with another one"),
+    ({"scores": {**CELLS, "clean": 0.8, "mpc": 0.9}}, "scores.mpc: unknown column. Did you mean 'mPC'?"),
+    ({"scores": {**CELLS, "clean": "0.8"}}, "scores"),
+    ({"scores": {**CELLS, "clean": {"mean": "0.8"}}}, "clean.mean is a number, without quotes, not '0.8'"),
+    ({"scores": {**CELLS, "clean": {"mean": 0.8, "sdt": 0.1}}}, "unknown key 'sdt'. Did you mean 'std'?"),
+    ({"scores": {**CELLS, "clean": {"values": [0.8, 0.7]}}}, "scores.clean.values: 2 values, but the row has 1 runs"),
+    ({"scores": {**CELLS, "clean": {"mean": 0.8, "low": 0.9, "high": 0.7}}}, "the interval ends before it begins"),
+    ({"scores": [0.8, 0.4]}, "scores: a mapping is wanted here"),
+    (
+        {"protocol": {**SHORT, "protocol": "michaels"}},
+        "unknown corruption protocol 'michaels'. Did you mean 'michaelis'?",
+    ),
+    ({"protocol": {**SHORT, "dataset": "cityscape"}}, "unknown data set 'cityscape'. Did you mean 'cityscapes'?"),
+    ({"protocol": {**SHORT, "split": "vall"}}, "unknown split of cityscapes 'vall'. Did you mean 'val'?"),
+    ({"protocol": {**SHORT, "kind": "bench"}}, "unknown kind of protocol 'bench'"),
+    ({"protocol": {**SHORT, "cells": []}}, "unknown key 'cells'"),
+    (
+        {"protocol": {"kind": "benchmark", "dataset": {"type": "x"}}},
+        "protocol.protocol: this key is required and missing",
+    ),
+    (
+        {"protocol": {**BENCHMARK, "protocol": "michaelis"}},
+        "'michaelis' is a known protocol of 75 cells, not of these 6",
+    ),
+    ({"protocol": {**BENCHMARK, "cells": [["fogs", 1]]}}, "unknown corruption 'fogs'. Did you mean 'fog'?"),
+    ({"protocol": {**BENCHMARK, "cells": [["fog", 9]]}}, "fog has no severity 9"),
+    ({"protocol": {**BENCHMARK, "cells": [["fog", 1]] * 2}}, "a cell stands there twice"),
+    ({"protocol": "michaelis"}, "protocol: a mapping is wanted here"),
+    ({"method": None}, "method: this key is required and missing"),
+    ({"methods": "a"}, "unknown key 'methods'. Did you mean 'method'?"),
+    ({"schema_version": 2}, "schema_version: 2, but this segshift reads 1"),
+    ({"parameters": "84M"}, "parameters"),
+    ({"runs": True}, "runs"),
+    ({"status": "published"}, "status"),
+]
+
+
+@pytest.mark.parametrize(("changes", "said"), WRONG)
+def test_a_wrong_file_is_named_with_its_key(tmp_path: Path, changes: dict[str, Any], said: str) -> None:
+    file = write(tmp_path, **changes)
+    with pytest.raises(SpecError) as caught:
+        read_entry(file)
+    assert said in str(caught.value)
+    assert str(caught.value).startswith(str(file))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[0.1, 0.2]", "rows are found by name, never by their place in a list"),
+        ('{"method": "a", "method": "b"}', "method: this key stands there twice"),
+        ('{"scores": {"clean": NaN}}', "scores.clean: nan is no score"),
+    ],
+)
+def test_a_file_that_is_no_entry_says_why(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(SpecError) as caught:
+        read_entry(tmp_path / "a.json")
+    assert said in str(caught.value)
+
+
+def test_a_stream_and_an_evaluation_have_short_forms_too(tmp_path: Path) -> None:
+    stream = {"kind": "stream", "dataset": "acdc", "split": "val", "domains": ["fog", "night"], "rounds": 3}
+    scores = {"fog": 0.5, "night": 0.3, "round 1": 0.5, "round 2": 0.4, "round 3": 0.3}
+    entry = read_entry(write(tmp_path, protocol=stream, scores=scores))
+    assert (entry.scores["mean mIoU"].mean, entry.scores["drift"].mean) == pytest.approx((0.4, -0.2))
+    clean = {"kind": "evaluate", "dataset": "cityscapes", "split": "val"}
+    assert read_entry(write(tmp_path, protocol=clean, scores={"mIoU": 0.5})).scores["mIoU"].mean == 0.5
+    with pytest.raises(SpecError, match=r"IoU/roads: 'roads' is no class of cityscapes. Did you mean 'road'"):
+        read_entry(write(tmp_path, protocol=clean, scores={"mIoU": 0.5, "IoU/roads": 0.5}))
+    with pytest.raises(SpecError, match=r"scores.mIoU: this score ranks the row, and is missing"):
+        read_entry(write(tmp_path, protocol=clean, scores={}))
+
+
+def test_files_are_named_by_what_makes_a_row_one() -> None:
+    def name(method: str, given: dict[str, Any] = EVALUATION, **fields: Any) -> str:
+        return name_file(make_entry(make_row(method, {}, **fields), given, "", False))
+
+    assert name("DAFormer").startswith("daformer-")
+    assert name("a/b: c") != name("a b c")  # equal slugs
+    assert name("a") != name("a", STREAM)
+    assert name("a") == name("a", architecture="another", status="self-reported")
+    assert name("日本") != name("中国")
+    assert len(name("x" * 500)) < 90
+
+
+def test_every_field_of_an_entry_is_one_of_its_row_or_of_its_table() -> None:
+    own = set(Entry.model_fields) - set(Row.__dataclass_fields__)
+    assert own == {"schema_version", "title", "miniature", "protocol"}
+    assert set(Row.__dataclass_fields__) - set(Entry.model_fields) == {"rank"}
