@@ -20,7 +20,7 @@ SHOWN = 20  # ours: more names than these in a legend cannot be told apart
 
 
 def draw_figures(record: Record, folder: Path) -> list[Path]:
-    """Draw what a record holds and return the files; none of a failed task or of a training.
+    """Draw what a record holds and return the files; none of a failed task, of a training, or of a stream of one round.
 
     Args:
         record: of a task.
@@ -35,7 +35,7 @@ def draw_figures(record: Record, folder: Path) -> list[Path]:
     files = []
     for prefix, label in (("severity", "severity (0: clean)"), ("rounds", "round")):
         chosen = {n.partition("/")[2]: points for n, points in curves.items() if n.startswith(f"{prefix}/")}
-        if chosen:
+        if any(len(points) > 1 for points in chosen.values()):
             files.append(_save(_draw_curves(chosen, label), folder / f"{prefix}.png"))
     if classes:
         files.append(_save(_draw_bars(classes), folder / "classes.png"))

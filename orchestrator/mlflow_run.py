@@ -129,12 +129,13 @@ def list_points(record: Record) -> list[Point]:
 
     It groups metrics by what stands before the last slash of their names, and draws those of several steps as lines: a cell
     `miou/fog/3` of a benchmark is step 3 of `severity/fog` (step 0: the clean images), a cell `miou/0/night` of a stream is
-    step 1 of `rounds/night`.
+    step 1 of `rounds/night`; step 0, a bar, where there is one round only.
     """
+    has_rounds = len({cell.axes["round"] for cell in record.cells if "round" in cell.axes}) > 1
     points = []
     for name, value in _list_scores(record).items():
         if value is not None and math.isfinite(value):
-            metric, step = _place(name, record.kind)
+            metric, step = _place(name, record.kind, has_rounds)
             points.append(Point(allow_name(metric), step, float(value)))
     clean = score_record(record).get("clean_miou")
     curves = dict.fromkeys(point.metric for point in points if point.metric.startswith("severity/"))
@@ -150,14 +151,15 @@ def _list_scores(record: Record) -> dict[str, float | None]:
     return {**score_record(record), **record.metrics, "seconds": record.seconds}
 
 
-def _place(name: str, kind: str) -> tuple[str, int]:
+def _place(name: str, kind: str, has_rounds: bool) -> tuple[str, int]:
     """Return the metric and the step at which MLflow keeps a score."""
     group, *rest = name.split("/", 2)
     if kind == "benchmark" and len(rest) == 2 and rest[1].isdigit():
         return f"{'severity' if group == 'miou' else group}/{rest[0]}", int(rest[1])
     if kind == "stream" and rest and rest[0].isdigit():  # a leaderboard counts rounds from 1
         title = "rounds" if group == "miou" else group
-        return "/".join([title, *rest[1:]]), int(rest[0]) + 1
+        domain = [part.replace("/", " ") for part in rest[1:]]  # `fog/3` would be a group of its own
+        return "/".join([title, *domain]), int(rest[0]) + 1 if has_rounds else 0
     return name, 0
 
 

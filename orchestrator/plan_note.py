@@ -60,7 +60,9 @@ def write_plan(plan: Plan, store: Store) -> None:
         ranked=_list_ranked(plan.graph),
         baseline=_list_baseline(plan.graph),
     )
-    store.write_note(name_plan(note.experiment, note.variant), note.model_dump_json(indent=1))
+    name, text = name_plan(note.experiment, note.variant), note.model_dump_json(indent=1)
+    if store.read_note(name) != text:
+        store.write_note(name, text)
 
 
 def name_plan(experiment: str, variant: str) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
+import shutil
 import socket
 import subprocess
 import time
@@ -19,8 +19,10 @@ from mlflow.entities import Run
 
 from adapt.errors import PrerequisiteError
 from orchestrator import mlflow_server
+from orchestrator.mlflow_connection import search_runs
 from orchestrator.mlflow_mirror import PARENT_TAG, MlflowMirror
 from orchestrator.mlflow_models import KEY_TAG
+from orchestrator.record import read_record
 from orchestrator.store import Store
 
 GOOD = ((3, 1), (1, 3))  # mIoU 0.6
@@ -28,12 +30,9 @@ NOTHING = ((5, 0), (0, 0))  # the second class occurs nowhere
 
 
 @pytest.fixture(scope="module")
-def database(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    """A store with an MLflow database, made once: it takes seconds."""
-    store = Store(tmp_path_factory.mktemp("mlflow") / "store")
-    store.check_writable()
-    mlflow_server.ready_tracking(mlflow_server.default_uri(store), store)
-    return store
+def database(empty_mlflow: Path, tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """A store with an MLflow database."""
+    return Store(Path(shutil.copytree(empty_mlflow, tmp_path_factory.mktemp("mirror") / "store")))
 
 
 @pytest.fixture
@@ -61,7 +60,7 @@ def list_runs(client: MlflowClient, experiment: str) -> Callable[[], tuple[list[
 
     def list_all() -> tuple[list[Run], list[Run]]:
         found = client.get_experiment_by_name(f"segshift/{experiment}")
-        runs = client.search_runs([found.experiment_id])
+        runs = search_runs(client, found.experiment_id, "")
         return [r for r in runs if KEY_TAG not in r.data.tags], [r for r in runs if KEY_TAG in r.data.tags]
 
     return list_all
@@ -88,7 +87,7 @@ def test_a_finished_task_is_a_child_run_with_scores_parameters_and_its_record(
     assert run.data.params["point.seed"] == "2"
     assert run.data.params["point.trained.ema"] == "0.9"
     file = client.download_artifacts(run.info.run_id, "record.json", str(tmp_path))
-    assert json.loads(Path(file).read_text()) == record.model_dump(mode="json")
+    assert read_record(Path(file)) == record
 
 
 def test_a_tuned_method_is_shown_as_it_ran(make_mirror, list_runs, make_task, make_record) -> None:
@@ -337,3 +336,71 @@ def test_a_searched_training_is_shown_with_the_settings_that_it_chose(
     _, (run,) = list_runs()
     assert run.data.params["training.iterations"] == "123"
     assert run.data.params["dataset"] == "source"
+
+
+def test_a_live_run_gets_its_name_and_the_rest_when_its_record_comes(
+    make_mirror, list_runs, experiment, make_task, make_record
+) -> None:
+    task, mirror = make_task("clean", point={"seed": 1}), make_mirror()
+    mirror.log_steps(task.key, task.name, [(1000, 1, {"odd@name=1": 2.0, "loss": 1.0})])
+    _, (run,) = list_runs()
+    assert run.info.run_name == "clean[seed=1]"
+    assert run.data.metrics == {"live/odd_name_1": 2.0, "live/loss": 1.0}
+    mirror.finish(make_record(task, {"clean": ({}, GOOD)}))
+    _, (run,) = list_runs()
+    assert run.info.run_name == f"clean · {experiment}/clean · seed 1"
+    assert run.data.metrics["live/loss"] == 1.0
+    assert run.data.metrics["miou"] == pytest.approx(0.6)
+
+
+def test_names_that_mlflow_refuses_and_many_missing_scores_arrive(
+    make_mirror, list_runs, make_task, make_record
+) -> None:
+    metrics = {f"missing @ {i} = {'x' * 300}": None for i in range(250)} | {"a@b=c": 1.0, "../up": 2.0}
+    settings = {"method": {"lr=@": 1, "x" * 400: 2}, "data/../set": {"": 3}}
+    record = make_record(make_task("clean"), {"clean": ({}, GOOD)}, metrics=metrics, settings=settings)
+    assert make_mirror().finish(record)
+    _, (run,) = list_runs()
+    assert (run.data.metrics["a_b_c"], run.data.metrics["__/up"]) == (1.0, 2.0)
+    assert sum(name.startswith("segshift.missing/missing") for name in run.data.tags) == 250
+    assert run.data.params["method.lr__"] == "1"
+    assert sorted(run.data.params.values()).count("2") == 1
+
+
+def test_a_record_that_changed_is_sent_again_and_adds_no_second_point(
+    make_mirror, list_runs, client, make_task, make_record
+) -> None:
+    task = make_task("clean")
+    record = make_record(task, {"clean": ({}, GOOD)})
+    mirror = make_mirror()
+    assert mirror.finish(record)
+    assert not mirror.finish(record)
+    assert not make_mirror().finish(record), "another process knows it too"
+    assert make_mirror().finish(record.model_copy(update={"notes": ("mended",)}))
+    _, (run,) = list_runs()
+    assert len(client.get_metric_history(run.info.run_id, "miou")) == 1
+
+
+def test_the_plan_is_kept_with_the_parent_and_sent_once(
+    make_mirror, list_runs, client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(2):
+        make_mirror().send_plan("the plan")
+    (parent,), _ = list_runs()
+    file = Path(client.download_artifacts(parent.info.run_id, "plan.json", str(tmp_path)))
+    assert file.read_text() == "the plan"
+    monkeypatch.setattr(MlflowClient, "log_text", lambda *arguments: pytest.fail("sent again"))
+    make_mirror().send_plan("the plan")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_thousand_trials_arrive_once(make_mirror, list_runs, make_task, make_record) -> None:
+    record, mirror = make_record(make_task("tuned", "train")), make_mirror()
+    mirror.finish(record)
+    trials = [{**TRIALS[0], "point": {"lr": i / 1000}, "curve": []} for i in range(1000)]
+    assert sum(mirror.finish_trial(record, number, trial) for number, trial in enumerate(trials)) == 1000
+    again = make_mirror()
+    assert sum(again.finish_trial(record, number, trial) for number, trial in enumerate(trials)) == 0
+    _, runs = list_runs()
+    assert len(runs) == 1001

@@ -130,6 +130,13 @@ def test_cells_of_a_stream_are_curves_over_rounds_counted_from_one(make_task, ma
     assert not [metric for metric, _ in points if metric.startswith("miou/")]
 
 
+def test_one_round_is_no_curve_and_a_corrupted_domain_no_group(make_task, make_record) -> None:
+    cells = {"0/day/fog/3": ({"round": 0, "domain": "day/fog/3"}, WHOLE)}
+    points = {(p.metric, p.step): p.value for p in list_points(make_record(make_task("weather", "stream"), cells))}
+    assert points["rounds/day fog 3", 0] == 1.0
+    assert points["round_miou", 0] == 1.0
+
+
 def test_a_failed_record_has_its_seconds_and_no_score(make_task, make_record) -> None:
     record = make_record(make_task("clean"), failure="no luck")
     assert [(p.metric, p.value) for p in list_points(record)] == [("seconds", 1.5)]

@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from orchestrator.mlflow_run import list_points
 from orchestrator.record import Record, read_record
 from orchestrator.scoring import score_record
 
@@ -117,8 +118,14 @@ def test_the_sweep_is_mirrored(finished_sweep) -> None:
     assert {run.info.status for run in (*children.values(), parent)} == {"FINISHED"}
     assert {run.data.tags["mlflow.parentRunId"] for run in children.values()} == {parent.info.run_id}
     for key, record in records.items():
-        for name, score in score_record(record).items():
-            assert children[key].data.metrics.get(name) == score
+        for point in list_points(record):
+            points = client.get_metric_history(children[key].info.run_id, point.metric)
+            assert [each.value for each in points if each.step == point.step] == [point.value]
+    names = {run.info.run_name for run in children.values()}
+    assert {"daformer · tiny/clean · seed 0", "source_only + tent(lr=0.01) · tiny/weather · seed 0"} <= names
+    registered = client.get_registered_model("segshift.tiny")
+    assert set(registered.aliases) == {"best", "baseline"}
+    assert "plan.json" in {artifact.path for artifact in client.list_artifacts(parent.info.run_id)}
     (train,) = [key for key, record in records.items() if record.kind == "train"]
     history = client.get_metric_history(children[train].info.run_id, "live/loss")
     assert [metric.step for metric in history] == [10, 20, 30, 40]

@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 
+from experiments.recorded_facts import FactsNote
 from experiments.search import TRIALS_FILE
 from orchestrator import mlflow_mirror, tracker
+from orchestrator.plan_note import PlanNote, name_plan
 from orchestrator.store import Store
 from orchestrator.tracker import MirrorTarget, Tracker
 
@@ -330,3 +332,24 @@ def test_trials_of_a_search_are_ended_from_the_list_that_it_left(
     assert made.close("FINISHED") is None
     assert ended == [(task.key, 0, "done"), (task.key, 1, "pruned")]
     assert (f"{task.key}/0001", (10, {"score": 0.3})) in mirror.sent
+
+
+def test_a_sweep_with_a_plan_sends_it_first_and_points_the_aliases_last_unless_it_is_stopped(
+    mirror, store: Store, finished, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = finished("clean")
+    facts = FactsNote(datasets={}, models={}, weights={})
+    note = PlanNote(
+        schema_version=1, experiment="byhand", variant="mini", facts=facts, tasks=(task.key,), ranked=(task.key,), baseline=()
+    )  # fmt: skip
+    store.write_note(name_plan("byhand", "mini"), note.model_dump_json())
+    sent = mirror.sent
+    monkeypatch.setattr(mirror, "send_plan", lambda self, text: sent.append(("plan", text)), raising=False)
+    monkeypatch.setattr(mirror, "point_aliases", lambda self, found: sent.append(("aliases", found)), raising=False)
+    for status in ("FINISHED", "KILLED"):
+        sent.clear()
+        made = Tracker(TARGET, store)
+        made.finish(task.key, task.name)
+        assert made.close(status) is None
+        expected = [("plan", note.model_dump_json(indent=1)), (task.key, "done"), ("parent", status)]
+        assert sent == expected + ([("aliases", {})] if status == "FINISHED" else [])
