@@ -91,11 +91,11 @@ def test_an_outage_in_the_middle_loses_nothing(store: Store, make_task, make_rec
         experiment = client.get_experiment_by_name("segshift/byhand")
         assert experiment is not None
         runs = client.search_runs([experiment.experiment_id])
-        names = {run.info.run_name: run for run in runs}
+        by_key = {run.data.tags.get("segshift.task_key"): run for run in runs}
         assert len(runs) == 1 + len(tasks), "a run was made twice"
         assert {run.info.status for run in runs} == {"FINISHED"}
         for part, task in enumerate(tasks):
-            points = client.get_metric_history(names[task.name].info.run_id, "live/loss")
+            points = client.get_metric_history(by_key[task.key].info.run_id, "live/loss")
             assert sorted(point.step for point in points) == list(range((part + 1) * third))
     finally:
         server.kill()
