@@ -14,7 +14,8 @@ HEAD = f"""\
 `record.json` of a task, schema version {SCHEMA_VERSION}: [record.schema.json](record.schema.json). What the keys
 hold in sentences, and what lies beside the file: [Records and leaderboards](../records.md).
 
-Leaderboards and entries: [leaderboard.schema.json](../schema/leaderboard.schema.json), [entry.schema.json](../schema/entry.schema.json).
+Leaderboards and entries: [leaderboard.schema.json](../schema/leaderboard.schema.json),
+[entry.schema.json](../schema/entry.schema.json).
 """
 
 

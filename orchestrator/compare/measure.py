@@ -1,7 +1,7 @@
 """What is compared of a side: its scores as they are and under each bootstrap resample of the images, by the formulas of records.
 
 An image that is drawn is drawn in all cells that show it, under all seeds and on all sides: differences are paired. Draws are
-those of the leaderboard's intervals, see `orchestrator.leaderboard.interval`.
+those of the leaderboard's intervals, see `orchestrator.image_counts`.
 """
 
 from __future__ import annotations
@@ -15,12 +15,11 @@ from numpy.typing import NDArray
 
 from adapt.benchmark.unit import CLEAN
 from adapt.errors import PrerequisiteError
-from adapt.scores.bootstrap import draw_resamples, score_class_resamples, score_resamples
+from adapt.scores.bootstrap import score_class_resamples, score_resamples
 from adapt.scores.grid import group_cells
-from orchestrator.compare.image_counts import ImageCounts, MissingCountsError, describe_images
 from orchestrator.compare.side import Side
+from orchestrator.image_counts import ImageCounts, ImageDraws, MissingCountsError, describe_images
 from orchestrator.leaderboard.columns import MAIN
-from orchestrator.leaderboard.interval import SEED
 from orchestrator.record import Record
 from orchestrator.scoring import list_wanted, read_confusion
 
@@ -114,7 +113,7 @@ def average_defined(values: Sequence[NDArray[np.float64]]) -> NDArray[np.float64
 
 def _score_run(record: Record, counts: ImageCounts, resamples: int, measured: Measured) -> _Run:
     run = _Run()
-    places: dict[tuple[str, ...], int] = {}
+    draws = ImageDraws(resamples)
     for cell in record.cells:
         _require_score(record, cell.name)
         names, confusions = counts.frames.get(cell.name, ()), counts.read(cell.name)
@@ -125,19 +124,10 @@ def _score_run(record: Record, counts: ImageCounts, resamples: int, measured: Me
                 "their mean has no interval. Were files of the data set changed between them? Sweep again."
             )
         measured.images[cell.name] = len(names)
-        weights = _draw(names, places, resamples)
+        weights = draws.draw(names)
         run.miou[cell.name] = score_resamples(confusions, weights)
         run.classes[cell.name] = score_class_resamples(confusions, weights)
     return run
-
-
-def _draw(names: tuple[str, ...], places: dict[tuple[str, ...], int], resamples: int) -> NDArray[np.float64]:
-    """Draw the images of a cell, (1 + R, N); cells that show the same images, in whatever order, draw them alike."""
-    number = places.setdefault(tuple(sorted(names)), len(places))
-    weights = draw_resamples(len(names), SEED if number == 0 else (SEED, number), resamples)
-    order = np.empty(len(names), np.int64)
-    order[np.argsort(np.array(names), kind="stable")] = np.arange(len(names))
-    return weights[:, order]
 
 
 def _score_pooled(record: Record, measured: Measured) -> _Run:

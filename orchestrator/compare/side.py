@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from adapt.errors import SpecError
+from orchestrator.image_counts import FindFile
 from orchestrator.leaderboard.row import Picture
 from orchestrator.record import Record
-
-FindFile = Callable[[str, str], Path | None]
-"""The key of a task and the name of a file beside its record -> the file, or None where it is gone or damaged."""
 
 SHOWN_KEYS = 8  # of two protocols that differ
 SHOWN_ITEMS = 3  # of a list

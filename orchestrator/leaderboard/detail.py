@@ -14,7 +14,7 @@ from orchestrator.leaderboard.row import Detail, Picture
 from orchestrator.leaderboard.source import RecordSource
 from orchestrator.record import Cell, Record
 from orchestrator.scoring import read_confusion, score_cell
-from orchestrator.stages.frame_pictures import INDEX
+from orchestrator.stages.stage import FRAME_PICTURES
 
 
 def build_detail(records: Sequence[Record], source: RecordSource) -> Detail | None:
@@ -106,9 +106,9 @@ def _pool_reliability(records: Sequence[Record]) -> dict[str, tuple[tuple[float,
 
 def _list_pictures(record: Record, source: RecordSource) -> tuple[Picture, ...]:
     """Return the pictures of fixed frames; none of a record that is older than they are."""
-    if INDEX not in record.files:
+    if FRAME_PICTURES not in record.files:
         return ()
-    file = source.find_file(record.key, INDEX)
+    file = source.find_file(record.key, FRAME_PICTURES)
     if file is None:
         return ()
     return tuple(

@@ -10,25 +10,20 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from adapt.scores.bootstrap import draw_resamples, give_interval, score_resamples
+from adapt.errors import PrerequisiteError
+from adapt.scores.bootstrap import give_interval, score_resamples
 from adapt.scores.grid import group_cells
 from corruptions.catalog import corruption
+from orchestrator.image_counts import ImageCounts, ImageDraws, MissingCountsError, describe_images
 from orchestrator.leaderboard.columns import MAIN
 from orchestrator.leaderboard.row import Resamples, Row
 from orchestrator.leaderboard.source import RecordSource
 from orchestrator.record import Record
 from orchestrator.scoring import list_wanted, plain_name
-from orchestrator.stages.counts_file import NAME as COUNTS
-from orchestrator.stages.stage import FRAMES_FILE
-
-SEED = 0  # of the resampling, so that a leaderboard that is made again is the same
-TOLERANCE = 1e-9  # between a score from the record's counts and from those of its images, both exact up to rounding
 
 Drawn = Mapping[str, NDArray[np.float64]]
 """Cell -> (1 + R,) its mIoU as it is and in each resample, the mean over runs."""
@@ -54,96 +49,39 @@ def _add(row: Row, kind: str, source: RecordSource) -> Row:
         return row
     records = [record for key in row.keys if (record := source.find_record(key)) is not None]
     try:
-        runs = [_Counts(record, source) for record in records]
-        drawn = _score_columns(records[0], _draw(runs))
-        images = {run.digest() for run in runs}
-        if len(images) > 1:
-            raise _UnusableError("the runs of this row counted different images")
-        wrong = [
-            column
-            for column, scores in drawn.items()
-            if (mean := row.scores[column].mean) is not None and abs(mean - float(scores[0])) > TOLERANCE
-        ]
-        if wrong:
-            raise _UnusableError(f"the counts of the images and the record disagree on {wrong[0]}")
-    except _UnusableError as error:
+        cells, digest = _draw(records, source)
+    except (MissingCountsError, PrerequisiteError) as error:
         return replace(row, warnings=(*row.warnings, f"no interval: {error}"))
+    drawn = _score_columns(records[0], cells)
     scores = dict(row.scores)
     for column, values in drawn.items():
         if scores[column].mean is not None:
             _, low, high = give_interval(values)
             scores[column] = replace(scores[column], low=low, high=high)
-    (digest,) = images
     return replace(row, scores=scores, resamples=Resamples(digest, tuple(np.round(drawn[main][1:], 7).tolist())))
 
 
-class _UnusableError(Exception):
-    """Why there is no interval."""
+def _draw(records: Sequence[Record], source: RecordSource) -> tuple[Drawn, str]:
+    """Score each cell under the same resamples: cells that show the same images, in whatever order, draw them alike.
 
+    Returns:
+        The scores, and a digest of the images.
 
-class _Counts:
-    """The counts of every image of one run, read a cell at a time."""
-
-    def __init__(self, record: Record, source: RecordSource) -> None:
-        file = source.find_file(record.key, COUNTS)
-        if file is None:
-            raise _UnusableError(f"the file {COUNTS} of task {record.key} is missing or damaged")
-        self._file = file
-        self.cells = tuple(cell.name for cell in record.cells)
-        self.frames = self._list_frames(record, source)
-        self._labels = hashlib.sha256()
-
-    def _list_frames(self, record: Record, source: RecordSource) -> dict[str, tuple[str, ...]]:
-        """Return cell -> the names of its images, in the order of its counts."""
-        if record.kind == "stream":
-            return _read_stream_frames(record, source)
-        with np.load(self._file, allow_pickle=False) as arrays:
-            named = {name: tuple(arrays[name].tolist()) for name in arrays.files if name.startswith("frames")}
-        return {cell: named.get(f"frames:{cell}", named["frames"]) for cell in self.cells}
-
-    def read(self, cell: str) -> NDArray[np.int64]:
-        """Return the counts of a cell, (N, K, K); all cells are read once, in their order."""
-        with np.load(self._file, allow_pickle=False) as arrays:
-            counts: NDArray[np.int64] | None = arrays[f"cell:{cell}"] if f"cell:{cell}" in arrays.files else None
-        if counts is None or len(counts) != len(self.frames[cell]):
-            raise _UnusableError(f"{COUNTS} lacks images of the cell {cell}")
-        self._labels.update(json.dumps([cell, self.frames[cell]]).encode())
-        self._labels.update(counts.sum(axis=2).tobytes())
-        return counts
-
-    def digest(self) -> str:
-        """Return what is equal for two runs that counted the same labels of the same images in the cells that were read."""
-        return self._labels.hexdigest()[:32]
-
-
-def _read_stream_frames(record: Record, source: RecordSource) -> dict[str, tuple[str, ...]]:
-    file = source.find_file(record.key, FRAMES_FILE)
-    if file is None:
-        raise _UnusableError(f"the file {FRAMES_FILE} of task {record.key} is missing or damaged")
-    frames: dict[str, list[str]] = {}
-    for line in _read_lines(file):
-        frames.setdefault(f"{line['round']}/{line['domain']}", []).append(f"{line['dataset']}/{line['frame']}")
-    return {cell: tuple(names) for cell, names in frames.items()}
-
-
-def _read_lines(file: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines() if line]
-
-
-def _draw(runs: Sequence[_Counts]) -> Drawn:
-    """Score each cell under the same resamples: cells that show the same images, in whatever order, draw them alike."""
-    places: dict[tuple[str, ...], int] = {}
-    drawn = {}
-    for cell in runs[0].cells:
-        names = runs[0].frames[cell]
-        if any(len(run.frames[cell]) != len(names) for run in runs):
-            raise _UnusableError("the runs of this row counted different images")
-        number = places.setdefault(tuple(sorted(names)), len(places))
-        weights = draw_resamples(len(names), SEED if number == 0 else (SEED, number))
-        order = np.empty(len(names), np.int64)
-        order[np.argsort(np.array(names), kind="stable")] = np.arange(len(names))
-        drawn[cell] = np.mean([score_resamples(run.read(cell), weights[:, order]) for run in runs], axis=0)
-    return drawn
+    Raises:
+        MissingCountsError: counts are gone, or the runs counted other images.
+        PrerequisiteError: counts do not add up to those of their record.
+    """
+    runs = [ImageCounts(record, source.find_file) for record in records]
+    draws, drawn, digests = ImageDraws(), {}, []
+    for cell in (cell.name for cell in records[0].cells):
+        counts = [run.read(cell) for run in runs]
+        seen = {describe_images(run.frames[cell], each) for run, each in zip(runs, counts, strict=True)}
+        if len(seen) > 1:
+            raise MissingCountsError("the runs of this row counted different images")
+        digests += [cell, *seen]
+        weights = draws.draw(runs[0].frames[cell])
+        drawn[cell] = np.mean([score_resamples(each, weights) for each in counts], axis=0)
+    return drawn, hashlib.sha256(json.dumps(digests).encode()).hexdigest()[:32]
 
 
 def _score_columns(record: Record, drawn: Drawn) -> Drawn:

@@ -19,9 +19,10 @@ from PIL import Image
 from adapt.atomic import write_atomically
 from adapt.data.catalog import Color
 from adapt.data.label_map import IGNORE
+from orchestrator.stages.stage import FRAME_PICTURES
 
 FOLDER = "frames"
-INDEX = f"{FOLDER}/index.json"
+INDEX = FRAME_PICTURES
 WIDTH = 240  # pixels; ours: four panels fit beside each other on a page, at 3 kB each
 JPEG_QUALITY = 75  # ours: edges stay clean at this size
 CLEAN_FRAMES = 2  # ours: of a data set that is looked at without corruption

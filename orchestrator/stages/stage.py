@@ -21,6 +21,7 @@ OnStep = Callable[[int, Mapping[str, float]], None]
 
 MANIFEST_FILE = "manifest.json"
 FRAMES_FILE = "frames.jsonl"
+FRAME_PICTURES = "frames/index.json"  # lists the pictures of fixed frames
 
 
 @dataclass(frozen=True)

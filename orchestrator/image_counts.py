@@ -1,22 +1,27 @@
-"""The counts of every image of one run, as they lie beside its record, and what tells whether two runs saw the same images."""
+"""The counts of every image of one run, as they lie beside its record; their draws; and what tells two runs' images apart."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from adapt.errors import PrerequisiteError
-from orchestrator.compare.side import FindFile
+from adapt.scores.bootstrap import RESAMPLES, draw_resamples
 from orchestrator.record import Record
 from orchestrator.scoring import read_confusion
 from orchestrator.stages.counts_file import NAME as COUNTS_FILE
 from orchestrator.stages.stage import FRAMES_FILE
+
+SEED = 0  # of the resampling, so that what is made again is the same
+
+FindFile = Callable[[str, str], Path | None]
+"""The key of a task and the name of a file beside its record, to the file; None where it is gone or damaged."""
 
 
 class MissingCountsError(Exception):
@@ -75,6 +80,26 @@ class ImageCounts:
                 f"two was changed by hand. Remove the task ({self._record.key}: `segshift store rm`) and sweep again."
             )
         return counts
+
+
+class ImageDraws:
+    """Draws the images of cells, each alike in all cells that show it, in whatever order; the same for every run and row.
+
+    Args:
+        resamples: how many.
+    """
+
+    def __init__(self, resamples: int = RESAMPLES) -> None:
+        self._resamples = resamples
+        self._places: dict[tuple[str, ...], int] = {}
+
+    def draw(self, names: tuple[str, ...]) -> NDArray[np.float64]:
+        """Return how often each image of a cell occurs in each resample, (1 + R, N); see `adapt.scores.bootstrap`."""
+        number = self._places.setdefault(tuple(sorted(names)), len(self._places))
+        weights = draw_resamples(len(names), SEED if number == 0 else (SEED, number), self._resamples)
+        order = np.empty(len(names), np.int64)
+        order[np.argsort(np.array(names), kind="stable")] = np.arange(len(names))
+        return weights[:, order]
 
 
 def describe_images(frames: tuple[str, ...], counts: NDArray[np.int64]) -> str:
