@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Literal
 
 from pydantic import ValidationError
 
 from adapt.errors import PrerequisiteError
 from adapt.settings import Settings
-from experiments.graph import Graph
+from experiments.graph import Graph, expand
 from experiments.planning import Plan
-from experiments.recorded_facts import FactsNote
+from experiments.recorded_facts import FactsNote, RecordedFacts
 from experiments.reference_row import list_reference_tasks
 from experiments.task import Task
 from orchestrator.protocol import describe_protocol
@@ -94,6 +95,25 @@ def find_plan(store: Store, experiment: str, variant: str) -> PlanNote | None:
     name = name_plan(experiment, variant)
     text = store.read_note(name)
     return None if text is None else parse_plan(text, name)
+
+
+def recall_plan(plan: Plan, store: Store) -> Plan | None:
+    """Return a plan with the tasks of the last sweep into a store, for reading results where data or weights are not.
+
+    Args:
+        plan: as this machine makes it.
+        store: that may have swept it.
+
+    Returns:
+        The plan itself where all is here; None where something is not, and the store never swept it.
+
+    Raises:
+        PrerequisiteError: the note of that sweep cannot be read.
+    """
+    if not plan.facts.problems:
+        return plan
+    note = find_plan(store, plan.graph.name, plan.graph.variant)
+    return None if note is None else replace(plan, graph=expand(plan.loaded, RecordedFacts(plan.loaded, note.facts)))
 
 
 def list_plans(store: Store) -> list[PlanNote]:

@@ -10,7 +10,7 @@ from adapt.atomic import write_atomically
 from adapt.errors import PrerequisiteError, SpecError
 from experiments.planning import Plan, plan_experiment
 from experiments.workspace import Workspace
-from orchestrator.cli.options import add_command, add_workspace_options, read_workspace
+from orchestrator.cli.options import add_command, add_workspace_options, read_workspace, recall_results
 from orchestrator.environment import count_gpus
 
 EXAMPLES = """\
@@ -55,7 +55,7 @@ def run(options: argparse.Namespace) -> int:
 
     workspace = read_workspace(options)
     store = open_store(workspace.store)
-    selector = Selector(store, lambda name: _plan(name, options, workspace))
+    selector = Selector(store, lambda name: recall_results(_plan(name, options, workspace), store))
     names = [options.baseline, *options.others]
     repeated = [name for name in options.others if names.count(name) > 1]
     if repeated:

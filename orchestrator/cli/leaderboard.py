@@ -18,6 +18,7 @@ from orchestrator.cli.options import (
     add_workspace_options,
     read_plan,
     read_workspace,
+    recall_results,
 )
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def run(options: argparse.Namespace) -> int:
         with tempfile.TemporaryDirectory(prefix="segshift-mlflow-") as cache:
             return write_boards(options, read_mlflow(options, workspace, Path(cache)), console)
     store = open_store(workspace.store)
-    plans = read_plans(options, workspace)
+    plans = [recall_results(plan, store) for plan in read_plans(options, workspace)]
     if options.form == "terminal" and options.output is None:
         store.check_writable()
         for plan in plans:

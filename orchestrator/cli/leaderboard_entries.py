@@ -7,7 +7,13 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from orchestrator.cli.options import add_experiment_options, add_workspace_options, read_plan, read_workspace
+from orchestrator.cli.options import (
+    add_experiment_options,
+    add_workspace_options,
+    read_plan,
+    read_workspace,
+    recall_results,
+)
 
 ACTIONS = ("export", "add", "verify", "build", "schema")
 
@@ -61,8 +67,9 @@ def run_export(options: argparse.Namespace) -> int:
     from orchestrator.store import open_store
 
     workspace = read_workspace(options)
-    plan = read_plan(options, workspace)
-    board = make_board(plan, StoreSource(open_store(workspace.store), set(plan.graph.tasks)))
+    store = open_store(workspace.store)
+    plan = recall_results(read_plan(options, workspace), store)
+    board = make_board(plan, StoreSource(store, set(plan.graph.tasks)))
     files = export_entries(board, options.entries)
     rows = sum(len(table.rows) for table in board.tables)
     console = Console()

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from experiments.planning import Plan, plan_experiment
 from experiments.workspace import Workspace, load_workspace, parse_place
 from orchestrator.environment import count_gpus
+
+if TYPE_CHECKING:
+    from orchestrator.store import Store
 
 
 def add_command(
@@ -67,3 +72,20 @@ def read_plan(options: argparse.Namespace, workspace: Workspace) -> Plan:
     return plan_experiment(
         options.experiment, workspace, options.profile, options.overrides, gpus, wants_data, cpus, options.limit
     )
+
+
+def recall_results(plan: Plan, store: Store) -> Plan:
+    """Return the plan that results in a store are read by; data need not be here where a sweep has left its plan.
+
+    Where it has not, results cannot be recognised, and a warning says so.
+    """
+    from orchestrator.plan_note import recall_plan
+
+    recalled = recall_plan(plan, store)
+    if recalled is None:
+        print(
+            f"segshift: {plan.facts.problems[0]}\nResults are known by their data, and no sweep has left its plan of "
+            f"{plan.graph.name} ({plan.graph.variant}) in this store: those that need it are shown as missing.",
+            file=sys.stderr,
+        )
+    return recalled or plan

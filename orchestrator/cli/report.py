@@ -15,6 +15,7 @@ from orchestrator.cli.options import (
     add_workspace_options,
     read_plan,
     read_workspace,
+    recall_results,
 )
 
 NAME = "report.html"
@@ -46,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
     from orchestrator.sweep_note import name_note, read_note
 
     store = open_store(read_workspace(options).store)
-    plan = read_plan(options, read_workspace(options))
+    plan = recall_results(read_plan(options, read_workspace(options)), store)
     note = read_note(store, name_note(plan.graph.name, plan.graph.variant))
     text = to_html(options.experiment, plan, store, note, name_sweep(options, plan), options.command_line)
     file = options.html or store.root / "leaderboards" / f"{plan.graph.name}-{plan.graph.variant}" / NAME

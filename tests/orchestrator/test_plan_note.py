@@ -10,7 +10,7 @@ import pytest
 from adapt.errors import PrerequisiteError
 from experiments.schema import GapSettings, LeaderboardStage, ReferenceSettings
 from orchestrator import plan_note
-from orchestrator.plan_note import find_plan, list_plans, parse_plan, write_plan
+from orchestrator.plan_note import find_plan, list_plans, parse_plan, recall_plan, write_plan
 from orchestrator.store import Store
 from tests.orchestrator.filled_store import plan_tiny
 
@@ -52,3 +52,17 @@ def test_a_note_that_cannot_be_read_is_named(store: Store) -> None:
     store.write_note(plan_note.name_plan("a", "b"), "no json")
     with pytest.raises(PrerequisiteError, match=r"plans/a-b\.json"):
         list_plans(store)
+
+
+def test_where_the_data_is_gone_the_tasks_of_the_last_sweep_are_recalled(store: Store, tiny: Path) -> None:
+    """Without it the tasks would be others, and nothing in the store would be theirs."""
+    plan = plan_tiny(tiny, store)
+    assert recall_plan(plan, store) is plan
+    gone = plan_tiny(tiny, store)
+    gone.facts.problems.append("data set 'test': no folder")
+    gone = replace(gone, graph=replace(gone.graph, tasks={}, nodes=()))
+    assert recall_plan(gone, store) is None
+    write_plan(plan, store)
+    recalled = recall_plan(gone, store)
+    assert recalled is not None
+    assert list(recalled.graph.tasks) == list(plan.graph.tasks)
