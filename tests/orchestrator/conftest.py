@@ -27,7 +27,6 @@ from orchestrator import mlflow_server
 from orchestrator.execute import Assignment
 from orchestrator.record import Cell, Failure, Network, Record
 from orchestrator.store import Store
-from tests.orchestrator.filled_store import fill_store, plan_tiny, rebuild_all
 
 TINY = Path(__file__).parent / "tiny.yaml"
 VARIABLES = ("SEGSHIFT_DATA", "SEGSHIFT_STORE", "MLFLOW_TRACKING_URI", "RAY_ADDRESS", "CUDA_VISIBLE_DEVICES")
@@ -296,6 +295,12 @@ def empty_mlflow(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def mirrored(empty_mlflow: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, Plan, list[Record]]:
     """A store with a record by hand of every task of the tiny experiment, mirrored to its own MLflow. Read only."""
+    from tests.orchestrator.filled_store import (
+        fill_store,
+        plan_tiny,
+        rebuild_all,
+    )  # here: drivers of tests load this file alone
+
     store = Store(Path(shutil.copytree(empty_mlflow, tmp_path_factory.mktemp("mirrored") / "store")))
     plan = plan_tiny(TINY, store)
     records = fill_store(plan, store)
