@@ -26,6 +26,7 @@ class Graph:
         nodes: every (stage, point) of the file as a task, equal keys included: what a leaderboard shows.
         leaderboards: the leaderboard stages by name.
         overrides: what the command line changed; such a run keeps its leaderboard, costs and MLflow run apart.
+        given: how the experiment was named, for commands: by its name, or by the path of its file.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Graph:
     nodes: tuple[Task, ...]
     leaderboards: Mapping[str, LeaderboardStage]
     overrides: tuple[str, ...] = ()
+    given: str = ""
 
     @property
     def variant(self) -> str:
@@ -76,4 +78,4 @@ def expand(loaded: LoadedExperiment, facts: Facts) -> Graph:
     nodes = tuple(task for name in names for task in named.get(name, ()))
     unique = {task.key: task for tasks in named.values() for task in tasks}
     title = loaded.settings.title
-    return Graph(loaded.name, loaded.profile, title, unique, nodes, leaderboards, loaded.overrides)
+    return Graph(loaded.name, loaded.profile, title, unique, nodes, leaderboards, loaded.overrides, loaded.given)

@@ -17,13 +17,17 @@ HERE = Path(__file__).parent
 
 @dataclass(frozen=True)
 class LoadedExperiment:
-    """An experiment under one profile, with the document that its error messages point into."""
+    """An experiment under one profile, with the document that its error messages point into.
+
+    `given` is how it was named: by its name, or by the path of its file.
+    """
 
     name: str
     profile: str
     settings: Experiment
     document: Document
     overrides: tuple[str, ...] = ()
+    given: str = ""
 
     def locate(self, stage: str, *path: str | int) -> str:
         """Say where a key of a stage stands, for messages: file, line and the key in full."""
@@ -90,7 +94,7 @@ def load_experiment(
     for text in overrides:
         merged = merged.merged(parse_override(text))
     settings: Experiment = validate(Experiment, merged.data, merged)
-    return LoadedExperiment(path.stem, profile, settings, merged, tuple(overrides))
+    return LoadedExperiment(path.stem, profile, settings, merged, tuple(overrides), name_or_path)
 
 
 def _list_limits(document: Document, limit: int | None) -> tuple[str, ...]:

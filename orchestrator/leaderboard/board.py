@@ -26,7 +26,7 @@ from experiments.task import Task
 from orchestrator.leaderboard.columns import select_scores, select_training
 from orchestrator.leaderboard.detail import build_detail
 from orchestrator.leaderboard.interval import add_intervals
-from orchestrator.leaderboard.naming import Name, find_trained, name_entries
+from orchestrator.leaderboard.naming import Name, find_trained, name_dataset, name_entries
 from orchestrator.leaderboard.provenance import build_provenance, list_training_data
 from orchestrator.leaderboard.reference import Sought
 from orchestrator.leaderboard.row import Row, pool_scores
@@ -182,21 +182,12 @@ def _explain_missing(graph: Graph, tasks: list[Task], source: RecordSource) -> s
 def _name_table(task: Task) -> str:
     settings = task.settings
     if isinstance(settings, EvaluateStage):
-        return f"Clean: {_name_dataset(task, settings.dataset)}"
+        return f"Clean: {name_dataset(task, settings.dataset)}"
     if isinstance(settings, BenchmarkStage):
-        return f"Corruptions ({name_grid(settings)}): {_name_dataset(task, settings.dataset)}"
+        return f"Corruptions ({name_grid(settings)}): {name_dataset(task, settings.dataset)}"
     if isinstance(settings, StreamStage):
         labels = list(dict.fromkeys(domain.label for domain in settings.stream.domains))
         rounds = f", {settings.stream.rounds} rounds" if settings.stream.rounds > 1 else ""
         reset = "" if settings.reset.policy == "never" else f", reset {settings.reset.policy}"
         return f"Test-time stream ({settings.stream.kind}{rounds}{reset}): {', '.join(labels)}"
     return task.stage
-
-
-def _name_dataset(task: Task, name: str) -> str:
-    dataset = task.datasets[name].settings
-    if dataset.type == "folder":  # a data set of the user's own: its type says nothing
-        return name
-    split = dataset.split if isinstance(dataset.split, str) else "+".join(dataset.split)
-    subset = f" ({', '.join(dataset.subset)})" if dataset.subset else ""
-    return f"{dataset.type} {split}{subset}"

@@ -54,6 +54,16 @@ def find_trained(graph: Graph, task: Task) -> Task:
     return graph.tasks.get(task.inputs.get("checkpoint", ""), task)
 
 
+def name_dataset(task: Task, name: str) -> str:
+    """Name a data set of a task by what it is, such as `camvid test (0001TP)`; one of the user's own as its file calls it."""
+    dataset = task.datasets[name].settings
+    if dataset.type == "folder":  # a data set of the user's own: its type says nothing
+        return name
+    split = dataset.split if isinstance(dataset.split, str) else "+".join(dataset.split)
+    subset = f" ({', '.join(dataset.subset)})" if dataset.subset else ""
+    return f"{dataset.type} {split}{subset}"
+
+
 def show_settings(settings: Settings, without: Collection[str] = ()) -> dict[str, str]:
     """Print the settings of a method that are not its defaults; those of the method that it wraps as `base.lr`.
 

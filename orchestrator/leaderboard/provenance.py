@@ -9,6 +9,7 @@ from typing import Any
 from experiments.graph import Graph
 from experiments.schema import TrainStage, UdaStage
 from experiments.task import Task
+from orchestrator.leaderboard.naming import name_dataset
 from orchestrator.leaderboard.row import Provenance
 from orchestrator.mlflow_run import flatten
 from orchestrator.record import Record
@@ -30,7 +31,9 @@ def build_provenance(graph: Graph, tasks: Sequence[Task], records: Sequence[Reco
         records: of those that have a result.
     """
     overrides = [shlex.quote(override) for override in graph.overrides]
-    command = " ".join(["segshift", "sweep", graph.name, "--profile", graph.profile, *overrides])
+    command = " ".join(
+        ["segshift", "sweep", shlex.quote(graph.given or graph.name), "--profile", graph.profile, *overrides]
+    )
     if not records:
         return Provenance(command, graph.name, tasks[0].stage)
     networks = [record.network for record in records if record.network is not None]
@@ -57,10 +60,10 @@ def list_training_data(graph: Graph, task: Task) -> tuple[str, ...]:
     for trained in _walk(graph, task):
         settings = trained.settings
         if isinstance(settings, TrainStage):
-            seen[settings.dataset] = None
+            seen[name_dataset(trained, settings.dataset)] = None
         elif isinstance(settings, UdaStage):
-            seen[settings.source] = None
-            seen[f"{settings.target} (without labels)"] = None
+            seen[name_dataset(trained, settings.source)] = None
+            seen[f"{name_dataset(trained, settings.target)} without labels"] = None
     if not seen:
         return tuple(f"weights {file}" for file in task.weights.values())
     return tuple(seen)

@@ -48,12 +48,14 @@ def test_a_row_without_results_still_says_how_to_make_it(make_task, make_graph) 
     task = make_task("clean")
     made = build_provenance(make_graph(task), [task], [])
     assert made.command == "segshift sweep byhand --profile full"
+    own = replace(make_graph(task), given="my files/own.yaml")
+    assert build_provenance(own, [task], []).command == "segshift sweep 'my files/own.yaml' --profile full"
     assert made.seconds is None
 
 
 def test_training_data_is_what_all_networks_behind_a_row_have_seen(make_task, make_graph) -> None:
     trained = make_task("source_only", "train")
     task = make_task("clean", needs=trained)
-    assert list_training_data(make_graph(trained, task), task) == ("source",)
+    assert list_training_data(make_graph(trained, task), task) == ("gta val",)
     alone = make_task("clean")
     assert list_training_data(make_graph(alone), alone) == ()
