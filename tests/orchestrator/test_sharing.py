@@ -108,6 +108,7 @@ def read_scores(text: str) -> dict[str, Any]:
         for row in table["rows"]:
             for column in ("frames/s", "peak memory (GB)", "peak GPU memory (GB)"):
                 row["scores"].pop(column, None)
+            row["provenance"] |= {"started_at": None, "seconds": None}
     return board
 
 

@@ -223,6 +223,7 @@ def read_scores(store: Path) -> dict[str, Any]:
     for row in rows:
         for column in ("frames/s", "peak memory (GB)", "peak GPU memory (GB)"):
             row["scores"].pop(column, None)
+        row["provenance"] |= {"started_at": None, "seconds": None}
     return board
 
 
