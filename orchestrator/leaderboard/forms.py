@@ -215,7 +215,8 @@ def show_number(value: float, column: str) -> str:
 
 
 def _guard(text: str) -> str:
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    whole = text.replace("\r", "\n")  # Python's writer quotes a text for the latter only
+    return f"'{whole}" if whole.startswith(_FORMULA) else whole
 
 
 def _plain(value: float | int | None) -> str:
