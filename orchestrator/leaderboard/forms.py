@@ -27,14 +27,8 @@ MINIATURE_NOTICE = (
     "MINIATURE DATA: procedural scenes. These numbers compare methods on a toy, never with published ones."
 )
 
-_FORMULA = (
-    "=",
-    "+",
-    "-",
-    "@",
-    "\t",
-    "\r",
-)  # what a spreadsheet takes for one: https://owasp.org/www-community/attacks/CSV_Injection
+# What a spreadsheet takes for the begin of a formula: https://owasp.org/www-community/attacks/CSV_Injection
+_FORMULA = ("=", "+", "-", "@", "\t", "\n")
 
 SELF_REPORTED_NOTE = "self-reported rows are their authors' word: nobody has run them again here"
 
