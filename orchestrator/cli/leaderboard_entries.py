@@ -53,6 +53,12 @@ def add_parsers(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     )
     build.add_argument("--title", default="Rows of a folder of entries", help="heading of the page")
     build.add_argument("--reference", metavar="ENTRY", help="the reproduced row that CD, rCD and mCE are relative to")
+    build.add_argument(
+        "--gap",
+        nargs=2,
+        metavar=("SOURCE", "ORACLE"),
+        help="the stages that trained the two reproduced rows between which the gap is closed",
+    )
     schema = add("schema", run_schema)
     schema.add_argument("what", choices=("entry", "leaderboard"))
 
@@ -114,11 +120,14 @@ def run_build(options: argparse.Namespace) -> int:
     """Write the page and all other forms from entries."""
     from rich.console import Console
 
+    from experiments.schema import GapSettings
     from orchestrator.leaderboard.entries import build_board_of, read_entries
     from orchestrator.leaderboard.files import write_forms
     from orchestrator.leaderboard.publish import list_files
 
-    board = build_board_of(read_entries(options.places), "leaderboard", options.title, options.reference)
+    gap = None if options.gap is None else GapSettings(source=options.gap[0], oracle=options.gap[1])
+    found = read_entries(options.places)
+    board = build_board_of(found, "leaderboard", options.title, options.reference, gap)
     list_files(write_forms(board, options.output), Console())
     return 0
 

@@ -130,7 +130,7 @@ def _derive_stream(run: Run, protocol: Mapping[str, Any], is_run: bool) -> dict[
     domains, rounds = list_domains(protocol), list_rounds(protocol)
     if rounds and set(rounds) <= set(run):
         return {"mean mIoU": fmean(run[name] for name in rounds), "drift": run[rounds[-1]] - run[rounds[0]]}
-    if domains and not rounds and not is_gradual(protocol) and set(domains) <= set(run):
+    if domains and not is_gradual(protocol) and set(domains) <= set(run):
         return {"mean mIoU": fmean(run[name] for name in domains)}
     return {}
 

@@ -120,7 +120,8 @@ def _seek_reference(graph: Graph, tasks: list[Task], source: RecordSource) -> So
         return None
     records = (source.find_record(task.key) for task in tasks)
     cells = next((list_wanted(record) for record in records if record is not None), [])
-    return Sought(str(settings), {task.key for task in list_reference_tasks(settings, tasks)}, cells)
+    keys = {task.key for task in list_reference_tasks(settings, tasks)}
+    return Sought(str(settings), lambda row: not keys.isdisjoint(row.keys), cells)
 
 
 def _list_subsets(graph: Graph, tasks: list[Task]) -> dict[str, tuple[str, ...]]:

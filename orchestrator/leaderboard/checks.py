@@ -13,13 +13,22 @@ from typing import Any
 
 from adapt.data.catalog import DATASET_TYPES
 from adapt.scores.grid import group_cells
-from orchestrator.leaderboard.aggregates import CLASS, derive_aggregates, list_cells, list_domains, list_grid
+from orchestrator.leaderboard.aggregates import (
+    CLASS,
+    derive_aggregates,
+    is_gradual,
+    list_cells,
+    list_domains,
+    list_grid,
+    list_rounds,
+)
 from orchestrator.leaderboard.row import Row, Score
 
 ROUNDING = 5e-4  # of a share that was published in percent with one decimal
 NEARLY_ALL = 0.8  # ours: a network that fails on so many corruptions was probably run wrongly
 JUMP = 0.05  # ours: how far above clean a corrupted score has to lie before it is odd
 FEWEST_EQUAL = 3  # ours: so many equal cells are no accident
+RATIO_SPREAD = 0.1  # ours: how far the mean of the runs' rPC may lie from the ratio of their means
 
 _SLACK = 1e-9  # of floating point, beside the rounding
 _LISTED = 5  # names that a warning lists before it counts the rest
@@ -52,7 +61,8 @@ def find_stale(row: Row, protocol: Mapping[str, Any]) -> list[str]:
     """
     warnings = []
     rounding = _find_rounding(row, protocol)
-    for column, score in derive_aggregates(row, protocol).items():
+    derived = derive_aggregates(row, protocol)
+    for column, score in derived.items():
         stated = row.scores[column].mean if column in row.scores else None
         if (
             stated is not None
@@ -62,6 +72,8 @@ def find_stale(row: Row, protocol: Mapping[str, Any]) -> list[str]:
             warnings.append(f"{column} is {_show(stated)}, but its cells give {_show(score.mean)}")
     for column, score in row.scores.items():
         warnings += [f"{column}: {text}" for text in _find_stale_pool(score)]
+    warnings += _find_split_stream(row, protocol, rounding)
+    warnings += _find_impossible(row) if "worst" not in derived else ()
     clean = [iou for iou in (row.detail.class_iou.get("clean", ()) if row.detail else ()) if iou is not None]
     stated = row.scores["clean"].mean if "clean" in row.scores else None
     if clean and stated is not None and row.runs == 1 and abs(fmean(clean) - stated) > 2 * ROUNDING + _SLACK:
@@ -119,6 +131,36 @@ def _find_stale_pool(score: Score) -> list[str]:
     return warnings
 
 
+def _find_split_stream(row: Row, protocol: Mapping[str, Any], rounding: float) -> list[str]:
+    """Compare the mean over domains with that over rounds: every domain comes once in each round, so that they are equal."""
+    domains, rounds = ([] if is_gradual(protocol) else list_domains(protocol)), list_rounds(protocol)
+    by_domain, by_round = _average(row, domains), _average(row, rounds)
+    if by_domain is None or by_round is None or abs(by_domain - by_round) <= 2 * rounding:
+        return []
+    return [f"its domains give a mean of {_show(by_domain)}, but its rounds one of {_show(by_round)}"]
+
+
+def _find_impossible(row: Row) -> list[str]:
+    """Bound the scores of several runs that follow from each run's cells, where only the means of these are told."""
+    mpc, clean, worst, ratio = (
+        row.scores[name].mean if name in row.scores else None for name in ("mPC", "clean", "worst", "rPC")
+    )
+    warnings = []
+    if mpc is not None and worst is not None and worst > mpc + 2 * ROUNDING + _SLACK:
+        warnings.append(f"worst is {_show(worst)}, but the mean of all corruptions, mPC, is {_show(mpc)}")
+    if mpc is not None and clean and ratio is not None and abs(ratio - mpc / clean) > RATIO_SPREAD:
+        warnings.append(
+            f"rPC is {_show(ratio)}, but mPC over clean is {_show(mpc / clean)} (if the runs differ so much, give their `values`)"
+        )
+    return warnings
+
+
+def _average(row: Row, columns: Sequence[str]) -> float | None:
+    means = [row.scores[column].mean if column in row.scores else None for column in columns]
+    known = [mean for mean in means if mean is not None]
+    return fmean(known) if known and len(known) == len(means) else None
+
+
 def _find_rounding(row: Row, protocol: Mapping[str, Any]) -> float:
     """Return how far a mean or a minimum of cells may lie from its cells, for rounding alone.
 
@@ -155,12 +197,11 @@ def _group_grid(protocol: Mapping[str, Any]) -> Mapping[str, Sequence[tuple[str,
 
 
 def _count_classes(row: Row, protocol: Mapping[str, Any]) -> int | None:
-    if row.detail is not None and row.detail.classes:
-        return len(row.detail.classes)
     described = [protocol["dataset"]] if "dataset" in protocol else list(protocol.get("datasets", {}).values())
     types = [DATASET_TYPES[each["type"]] for each in described if each.get("type") in DATASET_TYPES]
+    told = row.detail.classes if row.detail is not None else ()
     columns = [column for column in row.scores if column.startswith(CLASS)]
-    return types[0].num_classes if types else len(columns) or None
+    return types[0].num_classes if types else len(told) or len(columns) or None
 
 
 def _is_below(score: Score, bound: float) -> bool:

@@ -9,16 +9,26 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from adapt.atomic import write_atomically
 from adapt.errors import SpecError
-from experiments.explain import closest
+from experiments.explain import closest, unknown
+from experiments.schema import GapSettings
 from orchestrator.leaderboard.aggregates import list_grid
 from orchestrator.leaderboard.board import Board, tell_titles_apart
 from orchestrator.leaderboard.checks import find_stale, find_warnings
-from orchestrator.leaderboard.entry import SUFFIX, Entry, dump_entry, make_entry, name_file, read_entry
+from orchestrator.leaderboard.entry import (
+    SUFFIX,
+    Entry,
+    dump_entry,
+    make_entry,
+    name_file,
+    parse_entry,
+    read_entry,
+)
 from orchestrator.leaderboard.entry_protocol import name_protocol
 from orchestrator.leaderboard.reference import Sought
 from orchestrator.leaderboard.row import Row
@@ -107,11 +117,11 @@ def add_entries(files: Sequence[Path], folder: Path) -> tuple[Path, ...]:
     texts: dict[Path, str] = {}
     errors: list[str] = []
     for file, entry in read_entries(files):
-        marked = entry.model_copy(update={"status": "self-reported"})
+        # Read again as what it is from now on, so that nothing is written that cannot be read.
+        marked = parse_entry(dump_entry(entry.model_copy(update={"status": "self-reported"})), str(file))
         target = folder / name_file(marked)
         errors += [f"{file}: {text}: correct one of the two." for text in find_stale(marked.to_row(), marked.protocol)]
-        if marked.provenance is None or not marked.provenance.source:
-            errors.append(f"{file}: provenance.source: say where the numbers come from: a paper, a page, a person.")
+        errors += [f"{file}: {text}" for text in list_unfounded(marked)]
         if target in texts or target.exists():
             where = "twice among these files" if target in texts else f"there already, in {target}"
             errors.append(
@@ -124,17 +134,36 @@ def add_entries(files: Sequence[Path], folder: Path) -> tuple[Path, ...]:
     return tuple(texts)
 
 
-def build_board_of(found: Sequence[Found], name: str, title: str, reference: str | None = None) -> Board:
+def list_unfounded(entry: Entry) -> list[str]:
+    """Say what an entry lacks that its status asks for: who says so, or the tasks and the experiment behind it."""
+    provenance = entry.provenance
+    if entry.status == "self-reported":
+        source = provenance.source if provenance is not None else None
+        founded = source is not None and source.strip()
+        return [] if founded else ["provenance.source: say where the numbers come from: a paper, a page, a person."]
+    if entry.keys and provenance is not None and provenance.experiment:
+        return []
+    return [
+        "status: 'reproduced', but without the tasks (`keys`) or the experiment (`provenance.experiment`) behind it: export it "
+        "from its store, or add it as self-reported by `segshift leaderboard add`."
+    ]
+
+
+def build_board_of(
+    found: Sequence[Found], name: str, title: str, reference: str | None = None, gap: GapSettings | None = None
+) -> Board:
     """Make the leaderboard of entries: one table a protocol, ranked and checked as tables of records are.
 
     Args:
         found: the entries.
         name: of the leaderboard.
         title: its heading, a sentence.
-        reference: name of the entry that CD, rCD, mCE and relative mCE are relative to; None leaves these out.
+        reference: name of the reproduced entry that CD, rCD, mCE and relative mCE are relative to; None leaves these out.
+        gap: the training stages between which the closed gap is measured, of reproduced rows; None leaves it out.
 
     Raises:
-        SpecError: miniature and real data are mixed, an entry is there twice, or no row is called as the reference.
+        SpecError: miniature and real data are mixed, an entry is there twice, no reproduced row is called as the reference, or
+            none was trained by a stage of the gap.
     """
     toys = [each.file for each in found if each.entry.miniature]
     if toys and len(toys) < len(found):
@@ -143,10 +172,8 @@ def build_board_of(found: Sequence[Found], name: str, title: str, reference: str
             "shows beside real numbers: move them to a folder of their own."
         )
     refuse(list_duplicates(found))
-    tables = [_build_table(group, reference) for group in group_entries(found)]
-    names = [row.entry for table in tables for row in table.rows]
-    if reference is not None and reference not in names:
-        raise SpecError(f"--reference: no entry is called '{reference}'.{closest(reference, names)}")
+    _check_compared(found, reference, gap)
+    tables = [_build_table(group, reference, gap) for group in group_entries(found)]
     return Board(name, "entries", title, bool(toys), tell_titles_apart(tables))
 
 
@@ -214,9 +241,32 @@ def _name_table(group: Sequence[Found]) -> str:
     return next((each.entry.title for each in group if each.entry.title), name_protocol(group[0].entry.protocol))
 
 
-def _build_table(group: Sequence[Found], reference: str | None) -> Table:
+def _check_compared(found: Sequence[Found], reference: str | None, gap: GapSettings | None) -> None:
+    """Refuse a reference or a gap that no reproduced row stands for."""
+    own = [each.entry for each in found if each.entry.status == "reproduced"]
+    names = [entry.name for entry in own]
+    if reference is not None and reference not in names:
+        if any(each.entry.name == reference for each in found):
+            raise SpecError(
+                f"--reference: '{reference}' is self-reported: CD and mCE are relative to a reproduced row."
+            )
+        raise SpecError(f"--reference: no entry is called '{reference}'.{closest(reference, names)}")
+    stages = {entry.trained_in for entry in own if entry.trained_in}
+    for stage in (gap.source, gap.oracle) if gap is not None else ():
+        if stage not in stages:
+            raise unknown("stage that trained a reproduced row", stage, stages, "--gap")
+
+
+def _build_table(group: Sequence[Found], reference: str | None, gap: GapSettings | None) -> Table:
     protocol = group[0].entry.protocol
     rows: list[Row] = [each.entry.to_row() for each in group]
-    keys = {key for row in rows if row.entry == reference for key in row.keys}
-    sought = None if reference is None else Sought(f"'{reference}'", keys, list_grid(protocol))
-    return finish_table(_name_table(group), protocol, rows, sought=sought)
+    sought = (
+        None if reference is None else Sought(f"'{reference}'", partial(_is_reference, reference), list_grid(protocol))
+    )
+    ends = () if gap is None else (gap.source, gap.oracle)
+    has_end = any(row.trained_in in ends for row in rows)
+    return finish_table(_name_table(group), protocol, rows, gap if has_end else None, sought)
+
+
+def _is_reference(reference: str, row: Row) -> bool:
+    return row.entry == reference and row.status == "reproduced"

@@ -1,11 +1,13 @@
 """An entry: one row of a leaderboard as a file of its own, with all that a table is made from.
 
 An entry holds what is the row's own. Its rank, and what compares it with other rows (CD, the gap closed, equal rows), is made
-anew with each table. Pictures stay with the store that drew them.
+anew with each table. Pictures stay with the store that drew them. What only records can tell (resamples, tasks, the stage that
+trained a network, the title of a table) is not believed of a self-reported row: it would bear on the ranks and numbers of others.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import replace
@@ -20,13 +22,15 @@ from experiments.document import Document
 from experiments.explain import validate
 from orchestrator.leaderboard.aggregates import derive_aggregates
 from orchestrator.leaderboard.columns import MAIN
+from orchestrator.leaderboard.entry_detail import list_detail_problems, list_resamples_problems
 from orchestrator.leaderboard.entry_protocol import hash_protocol, resolve_protocol
-from orchestrator.leaderboard.entry_scores import is_relative_column, list_problems, order_columns
+from orchestrator.leaderboard.entry_scores import is_relative_column, list_holes, list_problems, order_columns
 from orchestrator.leaderboard.row import Detail, Provenance, Resamples, Row, Score, Status, pool_scores
 from orchestrator.leaderboard.strict_json import dump_json, parse_json
 
 SCHEMA_VERSION: Literal[1] = 1
 SUFFIX = ".json"
+MOST_RUNS = 1000  # ours: far more than anybody trains
 
 _SHOWN = 5  # problems that an error lists before it counts the rest
 _FILLED = {  # by kind: the aggregates that are filled in where an entry leaves them out
@@ -70,8 +74,8 @@ class Entry(Settings):
     method: Annotated[str, Field(min_length=1)]
     adaptation: str | None = None
     axes: dict[str, str] = {}
-    seeds: Annotated[StrictInt, Field(ge=0)] = 1
-    runs: Annotated[StrictInt, Field(ge=1)] = 1
+    seeds: Annotated[StrictInt, Field(ge=1)] = 1
+    runs: Annotated[StrictInt, Field(ge=1, le=MOST_RUNS)] = 1
     architecture: str | None = None
     parameters: Annotated[StrictInt, Field(ge=0)] | None = None
     training_data: tuple[str, ...] = ()
@@ -88,6 +92,13 @@ class Entry(Settings):
     reason: str | None = None
     warnings: tuple[str, ...] = ()
     keys: tuple[str, ...] = ()
+
+    @field_validator("method")
+    @classmethod
+    def _check_method(cls, method: str) -> str:
+        if not method.strip():
+            raise ValueError("a name is wanted here: the row is found by it")
+        return method
 
     @field_validator("scores", mode="before")
     @classmethod
@@ -114,6 +125,9 @@ class Entry(Settings):
         return Row(rank=None, **shared)
 
 
+_UNTOLD: dict[str, Any] = {"title": "", "trained_in": "", "keys": (), "resamples": None}
+"""What is not believed of a self-reported row -> what it has instead."""
+
 _SHARED = tuple(name for name in Entry.model_fields if name in Row.__dataclass_fields__)
 
 
@@ -129,6 +143,9 @@ def make_entry(row: Row, protocol: Mapping[str, Any], title: str, miniature: boo
     shared = {name: getattr(row, name) for name in _SHARED}
     shared["scores"] = {column: score for column, score in row.scores.items() if not is_relative_column(column)}
     shared["detail"] = None if row.detail is None else replace(row.detail, pictures=())
+    if row.resamples is not None:  # of images without a labelled pixel there is no score, and no JSON
+        scores = tuple(None if each is None or math.isnan(each) else each for each in row.resamples.scores)
+        shared["resamples"] = replace(row.resamples, scores=scores)
     return Entry(**shared, title=title, miniature=miniature, protocol=dict(protocol))
 
 
@@ -182,16 +199,37 @@ def parse_entry(text: str, origin: str) -> Entry:
     if isinstance(data.get("protocol"), dict):
         data = {**data, "protocol": resolve_protocol(data["protocol"], origin)}
     entry: Entry = validate(Entry, data, Document(data, {(): origin}))
-    problems = list_problems(entry.scores, entry.protocol, entry.runs, may_lack=entry.reason is not None)
+    is_told = entry.status == "self-reported"
+    entry = entry.model_copy(update=_UNTOLD) if is_told else entry
+    problems = _list_problems(entry, is_told)
     if problems:
         rest = [f"... and {len(problems) - _SHOWN} more."] if len(problems) > _SHOWN else []
         raise SpecError("\n".join([*(f"{origin}: {problem}" for problem in problems[:_SHOWN]), *rest]))
     filled = _fill_aggregates(entry)
     main = MAIN[entry.protocol["kind"]]
-    if main not in filled.scores and filled.reason is None:
+    if main not in filled.scores and filled.reason is None and not list_holes(filled.scores, filled.protocol):
         raise SpecError(f"{origin}: scores.{main}: this score ranks the row, and is missing.")
     columns = order_columns(filled.scores, filled.protocol)
-    return filled.model_copy(update={"scores": {column: filled.scores[column] for column in columns}})
+    scores = {column: filled.scores[column] for column in columns}
+    return filled.model_copy(update={"scores": scores, "reason": filled.reason or _explain_holes(filled)})
+
+
+def _list_problems(entry: Entry, is_told: bool) -> list[str]:
+    problems = list_problems(entry.scores, entry.protocol, entry.runs, entry.reason is not None, is_told)
+    if entry.seeds > entry.runs:
+        problems.append(f"seeds: {entry.seeds} runs were scored out of {entry.runs}: correct `seeds` or `runs`.")
+    problems += list_detail_problems(entry.detail) if entry.detail is not None else ()
+    problems += list_resamples_problems(entry.resamples) if entry.resamples is not None else ()
+    return problems
+
+
+def _explain_holes(entry: Entry) -> str | None:
+    """Say why a row with a hole is not ranked, whatever it states itself; None where it has none."""
+    if entry.seeds < entry.runs:
+        return f"{entry.runs - entry.seeds} of {entry.runs} runs have no result"
+    holes = list_holes(entry.scores, entry.protocol)
+    rest = f" and {len(holes) - _SHOWN} more" if len(holes) > _SHOWN else ""
+    return f"no score of {', '.join(holes[:_SHOWN])}{rest}" if holes else None
 
 
 def _fill_aggregates(entry: Entry) -> Entry:
@@ -200,12 +238,11 @@ def _fill_aggregates(entry: Entry) -> Entry:
         return entry
     derived = derive_aggregates(entry.to_row(), entry.protocol)
     found = {column: derived[column] for column in wanted if column in derived}
-    holes = sorted(column for column, score in entry.scores.items() if score.mean is None)
-    reason = entry.reason
-    if MAIN[entry.protocol["kind"]] in wanted and not found and reason is None and holes:
-        rest = f" and {len(holes) - _SHOWN} more" if len(holes) > _SHOWN else ""
-        reason = f"no score of {', '.join(holes[:_SHOWN])}{rest}"
-    return entry.model_copy(update={"scores": {**entry.scores, **found}, "reason": reason})
+    known = {  # of several runs that are not told apart, the mean of their means is no run's value
+        column: score if len(score.values) == entry.runs else replace(score, values=())
+        for column, score in found.items()
+    }
+    return entry.model_copy(update={"scores": {**entry.scores, **known}})
 
 
 def _complete_score(name: str, score: Any, is_run: bool) -> Any:

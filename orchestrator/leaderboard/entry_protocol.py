@@ -9,23 +9,82 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import ConfigDict, Field, StrictInt
 
 from adapt.data.catalog import DATASET_TYPES
 from adapt.errors import SpecError
+from adapt.settings import Settings
 from corruptions.catalog import CORRUPTIONS, SEVERITIES, WEATHER
 from corruptions.protocol import PROTOCOLS
-from experiments.explain import closest, unknown
+from experiments.document import Document
+from experiments.explain import closest, unknown, validate
 from experiments.grid import list_canonical_cells
 from orchestrator.leaderboard.aggregates import list_domains
 
 KINDS = ("evaluate", "benchmark", "stream")
 UNTOLD = "not told"
+MOST_ROUNDS = 10_000  # ours: each is a column, and published streams have 10
 
 _SHORT = {
     "evaluate": ("kind", "dataset", "split"),
     "benchmark": ("kind", "dataset", "split", "protocol"),
     "stream": ("kind", "dataset", "split", "domains", "rounds"),
+}
+
+_Name = Annotated[str, Field(min_length=1)]
+
+
+class _Part(Settings):
+    """A part of a complete protocol: what is read of it has its type, and whatever else it says tells protocols apart."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class _Dataset(_Part):
+    type: _Name
+    split: str | tuple[str, ...] = ""
+    subset: tuple[str, ...] = ()
+
+
+class _Domain(_Part):
+    dataset: _Name
+    corruption: str | None = None
+    severity: StrictInt | None = None
+
+
+class _Stream(_Part):
+    kind: _Name
+    domains: Annotated[tuple[_Domain, ...], Field(min_length=1)]
+    rounds: Annotated[StrictInt, Field(ge=1, le=MOST_ROUNDS)] = 1
+
+
+class _Reset(_Part):
+    policy: str = "never"
+
+
+class _EvaluateProtocol(_Part):
+    dataset: _Dataset
+
+
+class _BenchmarkProtocol(_Part):
+    dataset: _Dataset
+    protocol: _Name
+    cells: Annotated[tuple[tuple[str, StrictInt], ...], Field(min_length=1)]
+    shifts: dict[str, _Dataset] = {}
+
+
+class _StreamProtocol(_Part):
+    stream: _Stream
+    datasets: Annotated[dict[str, _Dataset], Field(min_length=1)]
+    reset: _Reset = _Reset()
+
+
+_COMPLETE: dict[str, type[_Part]] = {
+    "evaluate": _EvaluateProtocol,
+    "benchmark": _BenchmarkProtocol,
+    "stream": _StreamProtocol,
 }
 
 
@@ -42,11 +101,13 @@ def resolve_protocol(given: Mapping[str, Any], origin: str) -> dict[str, Any]:
     """
     where = f"{origin}: protocol"
     kind = given.get("kind")
-    if kind not in KINDS:
+    if not isinstance(kind, str) or kind not in KINDS:
         raise unknown("kind of protocol", str(kind), KINDS, f"{where}.kind")
     if isinstance(given.get("dataset"), str):
         return _resolve_short(given, where)
-    _check_complete(given, where)
+    validate(_COMPLETE[kind], given, Document({"protocol": given}, {(): origin}), at=("protocol",))
+    if kind == "benchmark":
+        _check_cells(given, where)
     return json.loads(json.dumps(given))
 
 
@@ -98,8 +159,8 @@ def _resolve_short(given: Mapping[str, Any], where: str) -> dict[str, Any]:
     domains, rounds = given["domains"], given["rounds"]
     if not isinstance(domains, list) or not domains or not all(isinstance(each, str) for each in domains):
         raise SpecError(f"{where}.domains: a list of names is wanted here, as in [fog, night].")
-    if isinstance(rounds, bool) or not isinstance(rounds, int) or rounds < 1:
-        raise SpecError(f"{where}.rounds: a whole number from 1 on is wanted here, got {rounds!r}.")
+    if isinstance(rounds, bool) or not isinstance(rounds, int) or not 1 <= rounds <= MOST_ROUNDS:
+        raise SpecError(f"{where}.rounds: a whole number from 1 to {MOST_ROUNDS} is wanted here, got {rounds!r}.")
     stream = {"kind": "continual", "domains": [{"dataset": each} for each in domains], "rounds": rounds}
     return {
         "kind": kind,
@@ -118,32 +179,13 @@ def _find_cells(given: Mapping[str, Any], where: str) -> dict[str, Any]:
     return {"protocol": name, "cells": cells, "backend": UNTOLD, "channel_order": UNTOLD}
 
 
-def _check_complete(given: Mapping[str, Any], where: str) -> None:
-    """Refuse a complete protocol whose parts are missing, whose corruptions are unknown, or that bends a known name."""
-    kind = given["kind"]
-    needed = {"evaluate": ("dataset",), "benchmark": ("dataset", "protocol", "cells"), "stream": ("stream", "datasets")}
-    for key in needed[kind]:
-        if key not in given:
-            raise SpecError(f"{where}.{key}: this key is required and missing in a complete protocol of kind {kind}.")
-    for key in ("dataset", "datasets", "stream"):
-        if key in given and not isinstance(given[key], Mapping):
-            raise SpecError(f"{where}.{key}: a mapping is wanted here.")
-    if kind == "benchmark":
-        _check_cells(given, where)
-    if kind == "stream":
-        _check_stream(given["stream"], where)
-
-
 def _check_cells(given: Mapping[str, Any], where: str) -> None:
+    """Refuse unknown corruptions and severities, a cell that stands there twice, and a known name that is bent."""
     cells = given["cells"]
-    if not isinstance(cells, list) or not cells:
-        raise SpecError(f"{where}.cells: a list of [corruption, severity] is wanted here.")
     for cell in cells:
-        if not isinstance(cell, list) or len(cell) != 2:
-            raise SpecError(f"{where}.cells: {cell!r} is no [corruption, severity].")
         if cell[0] not in CORRUPTIONS and cell[0] not in WEATHER:
             raise unknown("corruption", str(cell[0]), (*CORRUPTIONS, *WEATHER), f"{where}.cells")
-        if isinstance(cell[1], bool) or cell[1] not in SEVERITIES:
+        if cell[1] not in SEVERITIES:
             raise SpecError(f"{where}.cells: {cell[0]} has no severity {cell[1]!r}: severities are 1 to 5.")
     told = sorted((str(name), int(severity)) for name, severity in cells)
     if len(set(told)) < len(told):
@@ -154,11 +196,3 @@ def _check_cells(given: Mapping[str, Any], where: str) -> None:
             f"{where}.protocol: '{name}' is a known protocol of {len(PROTOCOLS[name].cells)} cells, not of these "
             f"{len(told)}: give yours another name."
         )
-
-
-def _check_stream(stream: Mapping[str, Any], where: str) -> None:
-    domains = stream.get("domains")
-    if not isinstance(domains, list) or not all(isinstance(each, Mapping) and "dataset" in each for each in domains):
-        raise SpecError(f"{where}.stream.domains: a list of mappings with a `dataset` each is wanted here.")
-    if not isinstance(stream.get("rounds", 1), int):
-        raise SpecError(f"{where}.stream.rounds: a whole number is wanted here.")

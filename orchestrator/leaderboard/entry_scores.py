@@ -12,12 +12,13 @@ from orchestrator.leaderboard.aggregates import (
     CLASS,
     SUBSETS,
     is_gradual,
+    list_cells,
     list_domains,
     list_grid,
     list_rounds,
     list_shifts,
 )
-from orchestrator.leaderboard.columns import bound_values, is_known, list_means, list_measured
+from orchestrator.leaderboard.columns import MAIN, bound_values, is_known, list_means, list_measured
 from orchestrator.leaderboard.gap import GAP
 from orchestrator.leaderboard.reference import is_relative
 from orchestrator.leaderboard.row import Score
@@ -27,7 +28,7 @@ _LISTED = 5  # names that a problem lists before it counts the rest
 
 
 def list_problems(
-    scores: Mapping[str, Score], protocol: Mapping[str, Any], runs: int, may_lack: bool = False
+    scores: Mapping[str, Score], protocol: Mapping[str, Any], runs: int, may_lack: bool = False, is_told: bool = False
 ) -> list[str]:
     """List what is wrong with the scores of a row.
 
@@ -36,6 +37,8 @@ def list_problems(
         protocol: complete, see `orchestrator.leaderboard.entry_protocol`.
         runs: how many runs the row has.
         may_lack: whether cells may be missing, because the row says itself that it is incomplete.
+        is_told: whether the scores are somebody's word. An interval of our own may miss its mean: of few images, many
+            resamples lack a class.
 
     Returns:
         Sentences, each with its key and what to change.
@@ -43,9 +46,24 @@ def list_problems(
     problems = [text for column, score in scores.items() for text in _check_score(column, score, runs)]
     unknown = {column: text for column in scores if (text := _explain_column(column, protocol)) is not None}
     problems += [f"scores.{column}: {text}" for column, text in unknown.items()]
+    problems += [text for column, score in scores.items() if is_told for text in _check_interval(column, score)]
     if protocol["kind"] == "benchmark":
         problems += _check_grid(scores, protocol, may_lack)
     return problems
+
+
+def list_holes(scores: Mapping[str, Score], protocol: Mapping[str, Any]) -> list[str]:
+    """List the columns that a row needs to be ranked and that lack a score, or one of a run.
+
+    These are the score that ranks, and what it is the mean of: the clean score and the cells of a benchmark, the domains and
+    rounds of a stream. A class of an evaluation may be missing: it need not occur.
+    """
+    kind = protocol["kind"]
+    cells = [] if kind == "evaluate" else list_cells(scores, protocol)
+    wanted = [*(("clean",) if kind == "benchmark" else ()), *cells, *(each for each in (MAIN[kind],) if each in scores)]
+    nothing = Score(None, None, ())
+    found = {column: scores.get(column, nothing) for column in wanted}
+    return [column for column, score in found.items() if score.mean is None or None in score.values]
 
 
 def is_relative_column(column: str) -> bool:
@@ -57,15 +75,13 @@ def _check_score(column: str, score: Score, runs: int) -> Iterator[str]:
     low, high = bound_values(column)
     numbers = {"mean": score.mean, "low": score.low, "high": score.high}
     numbers |= {f"values.{place}": value for place, value in enumerate(score.values)}
+    said: set[float] = set()  # the mean of one run is its value
     for name, value in numbers.items():
-        if value is not None and not low <= value <= high:
-            percent = value > 1.0 and high == 1.0
-            remedy = (
-                f"in percent? shares lie in [0, 1]: write {value / 100:g}"
-                if percent
-                else f"it lies in [{low:g}, {high:g}]"
-            )
-            yield f"scores.{column}.{name}: {value:g} is impossible: {remedy}."
+        if value is not None and value not in said and not low <= value <= high:
+            said.add(value)
+            yield f"scores.{column}.{name}: {value:g} is impossible: {_explain_bounds(value, low, high)}."
+    if score.std is not None and score.std > high - low:
+        yield f"scores.{column}.std: {score.std:g} is impossible: of values in [{low:g}, {high:g}] it is at most {high - low:g}."
     if score.std is not None and score.std < 0:
         yield f"scores.{column}.std: a standard deviation is not negative, got {score.std:g}."
     if score.low is not None and score.high is not None and score.low > score.high:
@@ -74,6 +90,22 @@ def _check_score(column: str, score: Score, runs: int) -> Iterator[str]:
         yield f"scores.{column}.values: {len(score.values)} values, but the row has {runs} runs: correct `runs` or the list."
     if score.mean is None and None not in score.values and score.reason is None and not score.values:
         yield f"scores.{column}: there is no score: write a `reason`, or leave the column out."
+
+
+def _explain_bounds(value: float, low: float, high: float) -> str:
+    if value <= 1.0 or high != 1.0:
+        return f"it lies in [{low:g}, {high:g}]"
+    return (
+        f"in percent? shares lie in [0, 1]: write {value / 100:g}"
+        if value <= 100.0
+        else "neither a share nor a percentage"
+    )
+
+
+def _check_interval(column: str, score: Score) -> Iterator[str]:
+    low, high = score.low, score.high
+    if score.mean is not None and ((low is not None and score.mean < low) or (high is not None and score.mean > high)):
+        yield f"scores.{column}: the mean {score.mean:g} lies outside its interval [{low}, {high}]: correct one of the two."
 
 
 def _explain_column(column: str, protocol: Mapping[str, Any]) -> str | None:
@@ -116,7 +148,7 @@ def _suggest(column: str, names: Sequence[str]) -> str:
 
 
 def _explain_class(name: str, protocol: Mapping[str, Any]) -> str | None:
-    dataset = protocol["dataset"].get("type")
+    dataset = protocol["dataset"]["type"]
     classes = [plain_name(each) for each in DATASET_TYPES[dataset].classes] if dataset in DATASET_TYPES else []
     if not classes or name in classes:
         return None

@@ -27,6 +27,9 @@ MINIATURE_NOTICE = (
     "MINIATURE DATA: procedural scenes. These numbers compare methods on a toy, never with published ones."
 )
 
+# What a spreadsheet takes for the begin of a formula: https://owasp.org/www-community/attacks/CSV_Injection
+_FORMULA = ("=", "+", "-", "@", "\t", "\n")
+
 SELF_REPORTED_NOTE = "self-reported rows are their authors' word: nobody has run them again here"
 
 _CSV_COLUMNS = (
@@ -49,25 +52,28 @@ def to_json(board: Board) -> str:
 
 
 def to_csv(board: Board) -> str:
-    """Return a leaderboard as CSV, one line per row and score: shares in [0, 1], others in the unit of their name."""
+    """Return a leaderboard as CSV, one line per row and score: shares in [0, 1], others in the unit of their name.
+
+    A text that a spreadsheet would take for a formula begins with an apostrophe.
+    """
     text = io.StringIO()
     writer = csv.DictWriter(text, _CSV_COLUMNS, lineterminator="\n")
     writer.writeheader()
     for table in board.tables:
         for row in table.rows:
             fixed = {
-                "experiment": board.experiment,
-                "profile": board.profile,
-                "table": table.title,
+                "experiment": _guard(board.experiment),
+                "profile": _guard(board.profile),
+                "table": _guard(table.title),
                 "rank": _plain(row.rank),
-                "method": row.method,
-                "adaptation": row.adaptation or "",
-                "axes": ";".join(f"{axis}={value}" for axis, value in row.axes.items()),
+                "method": _guard(row.method),
+                "adaptation": _guard(row.adaptation or ""),
+                "axes": _guard(";".join(f"{axis}={value}" for axis, value in row.axes.items())),
                 "status": row.status,
                 "seeds": row.seeds,
                 "runs": row.runs,
-                "tuned": row.tuned or "",
-                "warnings": "; ".join(row.warnings),
+                "tuned": _guard(row.tuned or ""),
+                "warnings": _guard("; ".join(row.warnings)),
             }
             for column in table.columns:
                 score = row.scores.get(column, Score(None, None, ()))
@@ -75,10 +81,10 @@ def to_csv(board: Board) -> str:
                 writer.writerow(
                     {
                         **fixed,
-                        "score": column,
-                        "reference": table.reference or "" if is_relative(column) else "",
+                        "score": _guard(column),
+                        "reference": _guard(table.reference or "") if is_relative(column) else "",
                         **{name: _plain(value) for name, value in bounds.items()},
-                        "reason": score.reason or row.reason or "",
+                        "reason": _guard(score.reason or row.reason or ""),
                     }
                 )
     return text.getvalue()
@@ -200,6 +206,11 @@ def show_number(value: float, column: str) -> str:
     """Print one number of a column: in percent unless the column is a number."""
     factor, digits = (1, NUMBERS[column]) if column in NUMBERS else (100, 1)
     return f"{factor * value:.{digits}f}"
+
+
+def _guard(text: str) -> str:
+    whole = text.replace("\r", "\n")  # Python's writer quotes a text for the latter only
+    return f"'{whole}" if whole.startswith(_FORMULA) else whole
 
 
 def _plain(value: float | int | None) -> str:

@@ -7,7 +7,6 @@ the error 1 - mIoU, so that they equal CD and rCD under a protocol without noise
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from statistics import fmean
 from typing import NamedTuple
@@ -44,12 +43,12 @@ class Sought(NamedTuple):
 
     Attributes:
         title: what it is a row of, for reasons: a stage, and where its tasks stand.
-        keys: the tasks that are sought.
+        is_sought: says of a row whether it is the one that is sought.
         cells: the (corruption, severity) of the protocol.
     """
 
     title: str
-    keys: AbstractSet[str]
+    is_sought: Callable[[Row], bool]
     cells: Sequence[Cell]
 
 
@@ -66,7 +65,7 @@ def add_degradations(rows: list[Row], sought: Sought) -> tuple[list[Row], str | 
         New rows, whose scores are None with a reason where there is nothing to compare with; and the name of the
         reference, or None where the table has no such row, or several.
     """
-    found = [row for row in rows if not sought.keys.isdisjoint(row.keys)]
+    found = [row for row in rows if sought.is_sought(row)]
     if len(found) != 1:
         count = "no row" if not found else f"{len(found)} rows"
         return _explain(rows, f"{count} of {sought.title} to compare with in this table"), None

@@ -34,11 +34,12 @@ class Resamples:
     Attributes:
         images: digest of the images, their order and their labels: rows of equal digests saw the same resamples, so that
             the difference of two is paired.
-        scores: (R,) the mean over the row's runs in [0, 1], resample by resample.
+        scores: (R,) the mean over the row's runs in [0, 1], resample by resample; None where the images drawn have no
+            labelled pixel.
     """
 
     images: str
-    scores: tuple[float, ...]
+    scores: tuple[float | None, ...]
 
 
 @dataclass(frozen=True)

@@ -43,5 +43,8 @@ def _describe_entry() -> dict[str, Any]:
     schema["properties"]["scores"]["additionalProperties"] = {
         "anyOf": [{"$ref": "#/$defs/Score"}, {"type": "number"}, {"type": "null"}]
     }
-    schema["$defs"]["Provenance"]["required"] = ["source"]
+    schema["$defs"]["Provenance"]["required"] = []  # reading fills in the command
+    source = {"properties": {"source": {"type": "string", "minLength": 1}}, "required": ["source"]}
+    schema["if"] = {"properties": {"status": {"const": "reproduced"}}, "required": ["status"]}
+    schema["else"] = {"properties": {"provenance": source}, "required": ["provenance"]}
     return schema

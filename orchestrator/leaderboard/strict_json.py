@@ -1,24 +1,18 @@
-"""JSON as it should be: every key once, and every number finite. Python's own reader takes the last of two equal keys."""
+"""JSON as it should be: every key once, every number finite, and not too deep. Python's own reader takes the last of equal keys."""
 
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from adapt.errors import SpecError
 
+DEEPEST = 64  # levels; ours: an entry has 6, and what reads it follows them by recursion
+LARGEST = 1e300  # ours: sums of larger numbers overflow
+
 _SHOWN = 3  # mistakes that an error lists before it counts the rest
-
-
-class _Object(dict[str, Any]):
-    """An object that remembers which of its keys stood there twice."""
-
-    def __init__(self, pairs: Sequence[tuple[str, Any]]) -> None:
-        super().__init__(pairs)
-        names = [name for name, _ in pairs] if len(pairs) > len(self) else []
-        self.repeated = dict.fromkeys(name for name in names if names.count(name) > 1)
 
 
 def parse_json(text: str, origin: str) -> Any:
@@ -32,35 +26,59 @@ def parse_json(text: str, origin: str) -> Any:
         Plain data.
 
     Raises:
-        SpecError: it is no JSON (line and column named), repeats a key, or holds NaN or an infinite number (place named).
+        SpecError: it is no JSON (line and column named), repeats a key, or holds a number or a text that can be no part of an
+            entry (place named).
     """
+    repeated: list[tuple[dict[str, Any], list[str]]] = []  # with the objects themselves, so that no id comes again
+
+    def collect(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+        data = dict(pairs)
+        if len(pairs) > len(data):
+            counts = Counter(name for name, _ in pairs)
+            repeated.append((data, [name for name, count in counts.items() if count > 1]))
+        return data
+
     try:
-        data = json.loads(text, object_pairs_hook=_Object)
+        data = json.loads(text, object_pairs_hook=collect)
     except json.JSONDecodeError as error:
         place = f"{origin}:{error.lineno}:{error.colno}"
         merged = " It holds the marks of a merge: choose one side." if "<<<<<<<" in text else " Mend the line."
         raise SpecError(f"{place}: this is not valid JSON: {error.msg}.{merged}") from error
+    except ValueError as error:  # a number of thousands of digits, which Python refuses to read
+        raise SpecError(f"{origin}: this JSON holds a number that is too long to be read: {error}.") from error
     except RecursionError as error:
         raise SpecError(f"{origin}: this JSON is nested too deeply to be an entry.") from error
-    mistakes = list_mistakes(data)
+    mistakes = _list_mistakes(data, {id(each): names for each, names in repeated})
     if mistakes:
         rest = f" And {len(mistakes) - _SHOWN} more." if len(mistakes) > _SHOWN else ""
         raise SpecError("\n".join(f"{origin}: {mistake}" for mistake in mistakes[:_SHOWN]) + rest)
     return data
 
 
-def list_mistakes(data: Any, path: tuple[str, ...] = ()) -> list[str]:
-    """List the keys that stand in one object twice and the numbers that are not finite, each with its place."""
+def _list_mistakes(data: Any, repeated: Mapping[int, Sequence[str]], path: tuple[str, ...] = ()) -> list[str]:
+    """List what no entry may hold, each with its place; `repeated` names by id of an object the keys that stand there twice."""
     place = ".".join(path) or "the file"
-    if isinstance(data, float) and not math.isfinite(data):
-        return [f"{place}: {data} is no score: write null, and a `reason` beside it."]
+    if len(path) > DEEPEST:
+        return [f"{path[0]}: this JSON is nested too deeply to be an entry."]
+    if isinstance(data, int | float) and not abs(data) <= LARGEST:  # nan is neither
+        shown = f"a number of {len(str(data))} digits" if isinstance(data, int) else str(data)
+        return [f"{place}: {shown} is no score: write null, and a `reason` beside it."]
+    if isinstance(data, str) and not _is_unicode(data):
+        return [f"{place}: this text holds half of a character (a lone surrogate): write it again."]
     if isinstance(data, dict):
-        repeated = getattr(data, "repeated", {})
-        own = [f"{'.'.join((*path, name))}: this key stands there twice: remove one of the two." for name in repeated]
-        return own + [mistake for name, value in data.items() for mistake in list_mistakes(value, (*path, str(name)))]
+        own = [
+            f"{'.'.join((*path, name))}: this key stands there twice: remove one of the two."
+            for name in repeated.get(id(data), ())
+        ]
+        own += [f"{place}: a key holds half of a character: write it again." for name in data if not _is_unicode(name)]
+        return own + [text for name, value in data.items() for text in _list_mistakes(value, repeated, (*path, name))]
     if isinstance(data, list):
-        return [mistake for place, value in enumerate(data) for mistake in list_mistakes(value, (*path, str(place)))]
+        return [text for n, value in enumerate(data) for text in _list_mistakes(value, repeated, (*path, str(n)))]
     return []
+
+
+def _is_unicode(text: str) -> bool:
+    return not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def dump_json(data: Any, width: int = 110) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from adapt.errors import SpecError
 from orchestrator.leaderboard.checks import find_stale, find_warnings
-from orchestrator.leaderboard.entries import Found, group_entries, list_duplicates, list_entry_files
+from orchestrator.leaderboard.entries import Found, group_entries, list_duplicates, list_entry_files, list_unfounded
 from orchestrator.leaderboard.entry import name_file, read_entry
 
 
@@ -36,7 +36,8 @@ def verify_entries(places: Iterable[Path]) -> Report:
         places: files of entries, and folders of them.
 
     Returns:
-        Errors: files that cannot be used, stale aggregates, wrong names, duplicates. Warnings: the other checks of a table.
+        Errors: files that cannot be used, stale aggregates, a status without what it asks for, wrong names, duplicates.
+        Warnings: the other checks of a table, and reproduced rows without resamples.
 
     Raises:
         SpecError: a place does not exist.
@@ -57,7 +58,10 @@ def verify_entries(places: Iterable[Path]) -> Report:
         for each, row, doubts in zip(group, rows, find_warnings(rows, protocol), strict=True):
             stale = find_stale(row, protocol)
             errors += [f"{each.file}: {text}: mend the one that is wrong." for text in stale]
+            errors += [f"{each.file}: {text}" for text in list_unfounded(each.entry)]
             warnings += [f"{each.file}: {text}." for text in doubts if text not in stale]
+            if row.status == "reproduced" and row.reason is None and row.resamples is None:
+                warnings.append(f"{each.file}: reproduced, but without the resamples by which ranks are compared.")
             if each.file.name != name_file(each.entry):
                 errors.append(
                     f"{each.file}: this entry is to be called {name_file(each.entry)}, so that no row is there twice: rename "

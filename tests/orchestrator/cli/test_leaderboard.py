@@ -16,7 +16,7 @@ from orchestrator.leaderboard.board import Board
 from orchestrator.leaderboard.entries import export_entries
 from orchestrator.leaderboard.table import Table
 from orchestrator.mlflow_server import default_uri
-from tests.orchestrator.leaderboard.rows import BENCHMARK, make_grid, make_row
+from tests.orchestrator.leaderboard.rows import BENCHMARK, PROVENANCE, RESAMPLED, make_grid, make_row
 
 TINY = Path(__file__).parents[1] / "tiny.yaml"
 NAMES = ["leaderboard.csv", "leaderboard.html", "leaderboard.json", "leaderboard.md", "leaderboard.tex"]
@@ -29,7 +29,8 @@ OUTSIDE: dict[str, Any] = {
 
 
 def export(folder: Path) -> list[Path]:
-    rows = (make_row("a", make_grid(0.8, 0.2, 0.1, 0.6, 0.5, 0.7, 0.3)),)
+    grid = make_grid(0.8, 0.2, 0.1, 0.6, 0.5, 0.7, 0.3)
+    rows = (make_row("a", grid, provenance=PROVENANCE, resamples=RESAMPLED),)
     return list(export_entries(Board("b", "full", "t", False, (Table("t", BENCHMARK, ("mPC",), (), rows),)), folder))
 
 
@@ -93,6 +94,8 @@ def test_a_row_from_outside_is_added_verified_and_shown(segshift, tmp_path: Path
     assert "GTA to Cityscapes val" in page  # what papers report on the same data
     lines = (tmp_path / "board" / "leaderboard.md").read_text().splitlines()
     assert "| 1 | SegFormer-B5 (self-reported) | 1 | 82.4 |" in lines
+    gapless = segshift("leaderboard", "build", "entries", "--output", "board", "--gap", "training", "oracle")
+    assert (gapless.code, "unknown stage that trained a reproduced row 'oracle'" in gapless.err) == (2, True)
 
 
 def test_errors_have_exit_codes_and_are_printed_whole(segshift, tmp_path: Path) -> None:
@@ -109,12 +112,12 @@ def test_errors_have_exit_codes_and_are_printed_whole(segshift, tmp_path: Path) 
     (tmp_path / "bad.json").write_text(json.dumps({**OUTSIDE, "scores": {"mIoU": 103}}))
     added = segshift("leaderboard", "add", "bad.json", "--entries", "entries")
     assert added.code == 2
-    assert "bad.json: scores.mIoU.mean: 103 is impossible: in percent? shares lie in [0, 1]" in added.err
+    assert "bad.json: scores.mIoU.mean: 103 is impossible: neither a share nor a percentage." in added.err
     assert len(list((tmp_path / "entries").iterdir())) == 1
 
 
 def test_warnings_fail_only_where_that_is_wanted(segshift, tmp_path: Path) -> None:
-    rows = (make_row("a", make_grid(0.7, *(0.02, 0.021) * 3)),)
+    rows = (make_row("a", make_grid(0.7, *(0.02, 0.021) * 3), provenance=PROVENANCE, resamples=RESAMPLED),)
     export_entries(Board("b", "full", "t", False, (Table("t", BENCHMARK, ("mPC",), (), rows),)), tmp_path / "entries")
     assert segshift("leaderboard", "verify", "entries").code == 0
     strict = segshift("leaderboard", "verify", "entries", "--strict")

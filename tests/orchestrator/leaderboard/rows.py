@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from orchestrator.leaderboard.row import Row, Score
+from adapt.scores.bootstrap import RESAMPLES
+from orchestrator.leaderboard.row import Provenance, Resamples, Row, Score
 
 CORRUPTED = ("gaussian_noise", "fog", "contrast")
 BENCHMARK: dict[str, Any] = {
@@ -24,6 +25,8 @@ STREAM: dict[str, Any] = {
     "stream": {"kind": "continual", "rounds": 3, "domains": [{"dataset": "fog"}, {"dataset": "night"}]},
     "datasets": {"fog": {"type": "acdc"}, "night": {"type": "acdc"}},
 }
+PROVENANCE = Provenance("segshift sweep byhand", experiment="byhand")
+RESAMPLED = Resamples("images", (0.4,) * RESAMPLES)
 
 
 def give(*values: float | None, std: float | None = None) -> Score:

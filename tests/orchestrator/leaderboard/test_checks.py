@@ -110,3 +110,40 @@ def test_one_checkpoint_under_two_names_is_found_and_one_with_two_adaptations_is
 def test_scores_that_are_missing_warn_of_nothing() -> None:
     scores = {name: give(None) for name in make_grid(*SOUND)}
     assert find_warnings([make_row("a", scores), make_row("b", scores)], BENCHMARK) == [(), ()]
+
+
+def test_the_number_of_classes_is_the_data_sets_and_not_what_a_row_says() -> None:
+    row = make_row("a", {"mIoU": give(0.3)}, detail=Detail(classes=("a",)))
+    assert find_warnings([row], EVALUATION) == [()]  # 30 % is far above 1 of 19, and below 1 of 1
+
+
+def test_of_several_runs_the_worst_corruption_is_no_better_than_their_mean() -> None:
+    means = {name: replace(score, values=()) for name, score in make_grid(*SOUND).items()}
+    row = make_row("a", means, seeds=3, runs=3)
+    assert find_stale(row, BENCHMARK) == []
+    high = replace(row, scores=means | {"worst": Score(0.99, None, ())})
+    assert find_stale(high, BENCHMARK) == ["worst is 99.00, but the mean of all corruptions, mPC, is 40.00"]
+
+
+@pytest.mark.parametrize(("ratio", "found"), [(0.5, 0), (0.58, 0), (0.61, 1), (48.6, 1)])
+def test_of_several_runs_the_ratio_to_clean_is_near_that_of_the_means(ratio: float, found: int) -> None:
+    means = {name: replace(score, values=()) for name, score in make_grid(*SOUND).items()}  # 0.4 of 0.8
+    row = make_row("a", means | {"rPC": Score(ratio, None, ())}, seeds=3, runs=3)
+    stale = find_stale(row, BENCHMARK)
+    assert len(stale) == found
+    assert all(f"rPC is {100 * ratio:.2f}, but mPC over clean is 50.00" in text for text in stale)
+
+
+def test_the_mean_of_a_stream_is_compared_with_its_domains_where_it_tells_no_rounds() -> None:
+    row = make_row("a", {"mean mIoU": give(0.9), "fog": give(0.5), "night": give(0.4)})
+    assert find_stale(row, STREAM) == ["mean mIoU is 90.00, but its cells give 45.00"]
+
+
+def test_domains_and_rounds_of_a_stream_have_one_mean() -> None:
+    rounds = {"round 1": give(0.96), "round 2": give(0.95), "round 3": give(0.94)}
+    row = make_row("a", {"mean mIoU": give(0.95), "fog": give(0.5), "night": give(0.4), **rounds})
+    assert find_stale(row, STREAM) == ["its domains give a mean of 45.00, but its rounds one of 95.00"]
+    sound = {"fog": give(1.0), "night": give(0.9)}
+    assert find_stale(replace(row, scores=row.scores | sound), STREAM) == []
+    gradual = {**STREAM, "stream": {**STREAM["stream"], "kind": "gradual"}}
+    assert find_stale(row, gradual) == []  # its columns are severities

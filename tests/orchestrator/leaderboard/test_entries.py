@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from adapt.errors import SpecError
+from adapt.scores.bootstrap import RESAMPLES
+from experiments.schema import GapSettings
 from orchestrator.leaderboard.aggregates import list_grid
 from orchestrator.leaderboard.board import Board
 from orchestrator.leaderboard.entries import (
@@ -24,12 +26,21 @@ from orchestrator.leaderboard.entry import read_entry
 from orchestrator.leaderboard.forms import to_csv
 from orchestrator.leaderboard.markdown import to_markdown
 from orchestrator.leaderboard.reference import Sought
-from orchestrator.leaderboard.row import Provenance, Resamples, Row
+from orchestrator.leaderboard.row import Provenance, Resamples, Row, Score
 from orchestrator.leaderboard.table import Table, finish_table
 from orchestrator.leaderboard.verify import verify_entries
-from tests.orchestrator.leaderboard.rows import BENCHMARK, EVALUATION, OWN, STREAM, give, make_grid, make_row
+from tests.orchestrator.leaderboard.rows import (
+    BENCHMARK,
+    EVALUATION,
+    OWN,
+    PROVENANCE,
+    RESAMPLED,
+    STREAM,
+    give,
+    make_grid,
+    make_row,
+)
 
-PROVENANCE = Provenance("segshift sweep byhand", experiment="byhand")
 GRIDS = (
     (0.8, 0.2, 0.1, 0.6, 0.5, 0.7, 0.3),
     (0.7, 0.3, 0.2, 0.5, 0.4, 0.6, 0.4),
@@ -46,7 +57,9 @@ OUTSIDE: dict[str, Any] = {
 def build_rows() -> list[Row]:
     """Three rows of a grid, of which two cannot be told apart."""
     means = ((0, 0.4), (10, 0.4), (0, 1 / 6))
-    resamples = [Resamples("same", tuple(mean + 0.001 * ((n * 7 + k) % 20) for n in range(99))) for k, mean in means]
+    resamples = [
+        Resamples("same", tuple(mean + 0.001 * ((n * 7 + k) % 20) for n in range(RESAMPLES))) for k, mean in means
+    ]
     return [
         make_row(name, make_grid(*grid), provenance=PROVENANCE, resamples=drawn)
         for name, grid, drawn in zip(("a", "b", "c"), GRIDS, resamples, strict=True)
@@ -70,7 +83,7 @@ def build_tables() -> tuple[Table, ...]:
     clean = make_row("a", classes, seeds=2, runs=2, provenance=PROVENANCE)
     hole = make_row("hole", {"mIoU": give(0.5, None)}, seeds=1, runs=2, reason="1 of 2 runs", provenance=PROVENANCE)
     empty = make_row("nothing", {}, seeds=0, runs=2, reason="2 of 2 runs have no result", provenance=PROVENANCE)
-    sought = Sought("'a'", {"key-a"}, list_grid(BENCHMARK))
+    sought = Sought("'a'", lambda row: row.method == "a", list_grid(BENCHMARK))
     return (
         finish_table("Corruptions (three): cityscapes val", BENCHMARK, build_rows(), sought=sought),
         finish_table("Test-time stream (continual, 3 rounds): fog, night", STREAM, [stream]),
@@ -151,7 +164,8 @@ def test_a_row_from_outside_under_our_complete_protocol_is_ranked_with_ours(boar
             {"protocol": OWN, "scores": {"mIoU": 0.9, "IoU/road": 0.5, "IoU/sky": 0.5}},
             "mIoU is 90.00, but its cells give 50.00",
         ),
-        ({"scores": {"mIoU": 103}}, "in percent? shares lie in [0, 1]"),
+        ({"provenance": {"source": " "}}, "provenance.source: say where the numbers come from"),
+        ({"scores": {"mIoU": 82.4}}, "in percent? shares lie in [0, 1]"),
     ],
 )
 def test_nothing_is_written_when_one_of_several_is_wrong(tmp_path: Path, changes: dict[str, Any], said: str) -> None:
@@ -184,6 +198,87 @@ def test_a_hole_from_outside_is_shown_and_not_ranked(tmp_path: Path) -> None:
     ((row,),) = [table.rows for table in build_board_of(read_entries([tmp_path / "entries"]), "x", "t").tables]
     assert (row.rank, row.reason) == (None, "no score of fog/2")
     assert row.scores["mPC noise"].mean if "mPC noise" in row.scores else row.scores["fog/1"].mean
+
+
+def read_cells(*grid: float) -> dict[str, float | None]:
+    """Return what an outsider tells of a grid: clean and cells."""
+    return {name: score.mean for name, score in make_grid(*grid).items() if "/" in name or name == "clean"}
+
+
+def build(tmp_path: Path, **compared: Any) -> tuple[Table, ...]:
+    return build_board_of(read_entries([tmp_path / "entries"]), "x", "t", **compared).tables
+
+
+def test_what_was_added_can_be_read_again_also_where_runs_are_not_told_apart(tmp_path: Path) -> None:
+    file = write(tmp_path / "a.json", protocol=BENCHMARK, runs=3, seeds=3, scores=read_cells(*GRIDS[0]))
+    (added,) = add_entries([file], tmp_path / "entries")
+    assert read_entry(added).scores["mPC"] == Score(pytest.approx(0.4), None, ())
+    assert verify_entries([tmp_path / "entries"]).errors == ()
+    assert build(tmp_path)[0].rows[0].rank == 1
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"scores": {**read_cells(*GRIDS[0]), "mPC": 0.95, "fog/1": None, "fog/2": None}},
+        {"scores": {"clean": 0.97, "fog/1": 0.9, "mPC": 0.95}, "reason": "cells lost"},
+        {"seeds": 1, "runs": 3, "scores": {**read_cells(*GRIDS[0]), "mPC": {"mean": 0.4, "values": [0.4, None, None]}}},
+    ],
+)
+def test_no_incomplete_grid_takes_a_rank_from_ours(board: Board, tmp_path: Path, changes: dict[str, Any]) -> None:
+    export_entries(board, tmp_path / "entries")
+    add_entries([write(tmp_path / "a.json", protocol=BENCHMARK, **changes)], tmp_path / "entries")
+    ranks = {row.method: row.rank for row in build(tmp_path)[0].rows}
+    assert ranks == {"a": 1, "b": 1, "c": 3, "SegFormer-B5": None}
+
+
+def test_resamples_from_outside_do_not_bear_on_ranks(board: Board, tmp_path: Path) -> None:
+    export_entries(board, tmp_path / "entries")
+    close = read_cells(0.8, *(0.99 * value for value in GRIDS[0][1:]))
+    drawn = {"images": "same", "scores": [0.0, 1.0] * (RESAMPLES // 2)}  # would be tied with every row
+    add_entries([write(tmp_path / "a.json", protocol=BENCHMARK, scores=close, resamples=drawn)], tmp_path / "entries")
+    assert {row.method: row.rank for row in build(tmp_path)[0].rows} == {"a": 1, "b": 1, "SegFormer-B5": 3, "c": 4}
+
+
+def test_a_row_from_outside_changes_neither_the_title_nor_the_reference_of_our_table(
+    board: Board, tmp_path: Path
+) -> None:
+    export_entries(board, tmp_path / "entries")
+    claims = {"title": "WINNERS OF 2026", "keys": ["key-a"], "trained_in": "training"}
+    file = write(tmp_path / "a.json", method="0 first", protocol=BENCHMARK, scores=read_cells(*GRIDS[2]), **claims)
+    add_entries([file], tmp_path / "entries")
+    table = build(tmp_path, reference="a")[0]
+    assert table.title == board.tables[0].title
+    assert table.reference == "a"
+    assert all(row.scores["CD"].mean is not None for row in table.rows)
+
+
+def test_a_reference_of_somebodys_word_is_refused(board: Board, tmp_path: Path) -> None:
+    export_entries(board, tmp_path / "entries")
+    add_entries([write(tmp_path / "mine.json")], tmp_path / "entries")
+    with pytest.raises(SpecError, match="'SegFormer-B5' is self-reported: CD and mCE are relative to a reproduced row"):
+        build(tmp_path, reference="SegFormer-B5")
+
+
+def test_the_closed_gap_is_measured_again_between_the_stages_that_are_named(tmp_path: Path) -> None:
+    means = {"source_only": 0.4, "adapted": 0.55, "oracle": 0.6}
+    rows = [
+        make_row(name, {"mIoU": give(mean)}, trained_in=name, provenance=PROVENANCE, resamples=RESAMPLED)
+        for name, mean in means.items()
+    ]
+    gap = GapSettings(source="source_only", oracle="oracle")
+    table = finish_table("Clean: cityscapes val", EVALUATION, rows, gap)
+    export_entries(Board("byhand", "full", "t", False, (table,)), tmp_path / "entries")
+    claim = write(tmp_path / "a.json", protocol=EVALUATION, trained_in="oracle", scores={"mIoU": 0.5})
+    assert build(tmp_path, gap=gap) == (table,)
+    add_entries([claim], tmp_path / "entries")
+    (again,) = build(tmp_path, gap=gap)
+    closed = {row.method: row.scores["gap closed"].mean for row in again.rows}
+    assert closed == pytest.approx({"source_only": 0.0, "adapted": 0.75, "oracle": 1.0, "SegFormer-B5": 0.5})
+    with pytest.raises(
+        SpecError, match=r"--gap: unknown stage that trained a reproduced row 'orakel'. Did you mean 'oracle'"
+    ):
+        build(tmp_path, gap=GapSettings(source="source_only", oracle="orakel"))
 
 
 def test_miniature_and_real_entries_are_never_one_page(board: Board, tmp_path: Path) -> None:

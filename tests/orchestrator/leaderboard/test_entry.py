@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,43 +12,50 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapt.errors import SpecError
+from adapt.scores.bootstrap import RESAMPLES
 from corruptions.protocol import protocol
 from orchestrator.leaderboard.entry import Entry, dump_entry, make_entry, name_file, parse_entry, read_entry
 from orchestrator.leaderboard.row import Detail, Picture, Provenance, Resamples, Row, Score
-from tests.orchestrator.leaderboard.rows import BENCHMARK, EVALUATION, STREAM, give, make_grid, make_row
+from tests.orchestrator.leaderboard.rows import BENCHMARK, EVALUATION, RESAMPLED, STREAM, give, make_grid, make_row
 
 SHARES = st.floats(0, 1, allow_nan=False)
 WORDS = st.text(min_size=1, max_size=9)
 SOURCE = {"source": "A. Author, 2025"}
 SHORT = {"kind": "benchmark", "dataset": "cityscapes", "split": "val", "protocol": "semsegbench"}
+PICTURE = {"frame": "f", "condition": "clean", "key": "../../../etc", "files": {"image": "/etc/passwd"}}
 CELLS = {f"{name}/{severity}": 0.4 for name, severity in protocol("semsegbench").cells}
 
 
 @st.composite
 def rows(draw: st.DrawFn) -> Row:
-    """A row of an evaluation on two classes, with all that a row can hold."""
+    """A row of an evaluation on two classes, with all that a row can hold; outsiders' rows hold less, holes have a reason."""
     runs = draw(st.integers(1, 3))
+    seeds = draw(st.integers(1, runs))
+    own = draw(st.booleans())
     values = st.lists(SHARES, min_size=runs, max_size=runs).map(tuple)
     score = st.builds(Score, SHARES, st.none() | SHARES, values) | st.just(Score(None, None, (None,) * runs, "lost"))
+    main = draw(score)
+    has_hole = seeds < runs or main.mean is None
     texts = st.dictionaries(WORDS, WORDS, max_size=2)
+    drawn = st.lists(st.none() | SHARES, min_size=1, max_size=5).map(lambda some: tuple(some * RESAMPLES)[:RESAMPLES])
     return Row(
         rank=None,
-        method=draw(WORDS),
+        method=draw(WORDS.filter(str.strip)),
         adaptation=draw(st.none() | WORDS),
         axes=draw(texts),
-        seeds=draw(st.integers(0, runs)),
+        seeds=seeds,
         runs=runs,
         architecture=draw(st.none() | WORDS),
         parameters=draw(st.none() | st.integers(0, 10**12)),
-        scores={"mIoU": draw(score), "IoU/road": draw(score), "IoU/sky": draw(score)},
-        reason=draw(st.none() | WORDS),
-        keys=draw(st.lists(WORDS, max_size=2).map(tuple)),
-        trained_in=draw(st.text(max_size=5)),
+        scores={"mIoU": main, "IoU/road": draw(score), "IoU/sky": draw(score)},
+        reason=draw(WORDS if has_hole else st.none() | WORDS),
+        keys=draw(st.lists(WORDS, max_size=2).map(tuple)) if own else (),
+        trained_in=draw(st.text(max_size=5)) if own else "",
         tuned=draw(st.none() | WORDS),
-        status=draw(st.sampled_from(["reproduced", "self-reported"])),
+        status="reproduced" if own else "self-reported",
         training_data=draw(st.lists(WORDS, max_size=2).map(tuple)),
         warnings=draw(st.lists(WORDS, max_size=2).map(tuple)),
-        resamples=draw(st.none() | st.builds(Resamples, WORDS, st.lists(SHARES).map(tuple))),
+        resamples=draw(st.none() | st.builds(Resamples, WORDS, drawn)) if own else None,
         detail=draw(
             st.none()
             | st.builds(
@@ -70,11 +77,72 @@ def rows(draw: st.DrawFn) -> Row:
 @given(rows())
 @settings(max_examples=60, deadline=None)
 def test_a_row_survives_its_file(row: Row) -> None:
-    text = dump_entry(make_entry(row, EVALUATION, "Clean: cityscapes val", miniature=False))
+    text = dump_entry(make_entry(row, EVALUATION, "Clean" if row.status == "reproduced" else "", miniature=False))
     entry = parse_entry(text, "a.json")
     assert entry.to_row() == row
     assert entry.protocol == EVALUATION
     assert dump_entry(entry) == text  # nothing changes when a file is read and written again
+
+
+def test_a_percentage_is_told_its_share_and_what_is_neither_only_once(tmp_path: Path) -> None:
+    for value, said in (
+        (100, "in percent? shares lie in [0, 1]: write 1"),
+        (100.5, "neither a share nor a percentage"),
+    ):
+        with pytest.raises(SpecError) as caught:
+            read_entry(write(tmp_path, scores={**CELLS, "clean": value}))
+        assert str(caught.value).count("is impossible") == 1
+        assert said in str(caught.value)
+
+
+def test_an_interval_of_our_own_may_miss_its_mean() -> None:
+    """Of few images many resamples lack a class, so that all may lie to one side."""
+    row = make_row("a", {"mIoU": Score(0.5, None, (0.5,), low=0.6, high=0.7)})
+    assert parse_entry(dump_entry(make_entry(row, EVALUATION, "", miniature=False)), "a.json").to_row() == row
+
+
+def test_resamples_without_a_score_survive_as_null() -> None:
+    drawn = replace(RESAMPLED, scores=(float("nan"), *RESAMPLED.scores[1:]))
+    text = dump_entry(make_entry(make_row("a", {"mIoU": give(0.5)}, resamples=drawn), EVALUATION, "", miniature=False))
+    assert parse_entry(text, "a.json").to_row().resamples == replace(drawn, scores=(None, *drawn.scores[1:]))
+
+
+def test_settings_may_be_nested_and_are_copied_into_every_form(tmp_path: Path) -> None:
+    entry = read_entry(write(tmp_path, provenance={**SOURCE, "settings": {"optimizer": {"lr": 1}}}))
+    assert asdict(entry.to_row())["provenance"]["settings"] == {"optimizer": {"lr": 1}}
+
+
+HOLES = [
+    ({"fog/3": None}, "no score of fog/3"),
+    ({"fog/3": {"mean": 0.4, "values": [0.4, None, 0.4]}}, "no score of fog/3"),
+    ({"clean": None}, "no score of clean"),
+    ({"mPC": {"mean": 0.4, "values": [0.4, None, 0.4]}}, "no score of mPC"),
+]
+
+
+@pytest.mark.parametrize(("changes", "reason"), HOLES)
+def test_a_row_with_a_hole_has_a_reason_not_to_be_ranked_whatever_it_states(
+    tmp_path: Path, changes: dict[str, Any], reason: str
+) -> None:
+    scores = {**CELLS, "clean": 0.8, "mPC": 0.95, **changes}
+    assert read_entry(write(tmp_path, runs=3, seeds=3, scores=scores)).reason == reason
+
+
+def test_a_row_that_lacks_runs_or_domains_has_a_reason_not_to_be_ranked(tmp_path: Path) -> None:
+    clean = {"kind": "evaluate", "dataset": "cityscapes", "split": "val"}
+    entry = read_entry(write(tmp_path, protocol=clean, runs=3, seeds=1, scores={"mIoU": 0.9}))
+    assert entry.reason == "2 of 3 runs have no result"
+    nowhere = {"mIoU": 0.9, "IoU/train": None}  # a class need not occur
+    assert read_entry(write(tmp_path, protocol=clean, scores=nowhere)).reason is None
+    stream = {"kind": "stream", "dataset": "acdc", "split": "val", "domains": ["fog", "night"], "rounds": 1}
+    entry = read_entry(write(tmp_path, protocol=stream, scores={"mean mIoU": 0.9, "fog": 0.5}))
+    assert entry.reason == "no score of night"
+
+
+def test_what_only_records_can_tell_is_not_believed_of_a_row_from_outside(tmp_path: Path) -> None:
+    claims = {"title": "WINNERS", "keys": ["k"], "trained_in": "oracle", "resamples": {"images": "x", "scores": []}}
+    entry = read_entry(write(tmp_path, **claims))
+    assert (entry.title, entry.keys, entry.trained_in, entry.resamples) == ("", (), "", None)
 
 
 def test_what_a_table_makes_anew_and_pictures_stay_out() -> None:
@@ -129,7 +197,7 @@ def test_a_hole_with_a_reason_is_taken_and_leaves_the_row_without_a_score(tmp_pa
 WRONG = [
     (
         {"scores": {**CELLS, "clean": 0.8, "mPC": 103}},
-        "scores.mPC.mean: 103 is impossible: in percent? shares lie in [0, 1]",
+        "scores.mPC.mean: 103 is impossible: neither a share nor a percentage",
     ),
     (
         {"scores": {**CELLS, "clean": 82.4}},
@@ -181,6 +249,46 @@ WRONG = [
     ({"parameters": "84M"}, "parameters"),
     ({"runs": True}, "runs"),
     ({"status": "published"}, "status"),
+    ({"method": "  "}, "method: a name is wanted here"),
+    ({"seeds": 5, "runs": 3}, "seeds: 5 runs were scored out of 3"),
+    ({"seeds": 0}, "seeds: input should be greater than or equal to 1"),
+    ({"scores": {**CELLS, "clean": {"mean": 0.5, "std": 9.0}}}, "scores.clean.std: 9 is impossible"),
+    (
+        {"scores": {**CELLS, "clean": {"mean": 0.5, "low": 0.6, "high": 0.7}}},
+        "scores.clean: the mean 0.5 lies outside its interval [0.6, 0.7]",
+    ),
+    ({"detail": {"pictures": [PICTURE]}}, "detail.pictures: pictures stay with the store"),
+    ({"detail": {"classes": ["a"], "class_iou": {"fog": [5.0]}}}, "detail.class_iou.fog: 5 is impossible"),
+    ({"detail": {"classes": ["a"], "class_iou": {"fog": [-7.0]}}}, "detail.class_iou.fog: -7 is impossible"),
+    ({"detail": {"classes": ["a"], "class_iou": {"fog": [0.5, 0.5]}}}, "2 values for 1 classes"),
+    ({"detail": {"rounds": {"fog": [9.0]}}}, "detail.rounds.fog: 9 is impossible"),
+    ({"detail": {"reliability": {"clean": [[1, 2], [3]]}}}, "detail.reliability.clean: 3 lists of 15 numbers"),
+    (
+        {"detail": {"reliability": {"clean": [[1] * 15, [1] * 15, [2] * 15]}}},
+        "detail.reliability.clean: a bin has less than no, or more correct pixels",
+    ),
+    ({"status": "reproduced", "resamples": {"images": "x", "scores": []}}, "resamples.scores: 0 scores, but 1000"),
+    (
+        {"status": "reproduced", "resamples": {"images": "x", "scores": [0.0, 1e6] * 500}},
+        "resamples.scores: 1e+06 is impossible",
+    ),
+    ({"protocol": {**BENCHMARK, "cells": [[["a"], 1]]}}, "protocol.cells.0.0: input should be a valid string"),
+    ({"protocol": {**BENCHMARK, "shifts": 5}}, "protocol.shifts: a mapping is wanted here"),
+    ({"protocol": {**BENCHMARK, "shifts": [1, 2]}}, "protocol.shifts: a mapping is wanted here"),
+    ({"protocol": {**BENCHMARK, "dataset": {}}}, "protocol.dataset.type: this key is required and missing"),
+    ({"protocol": {**BENCHMARK, "dataset": {"type": ["a"]}}}, "protocol.dataset.type: input should be a valid string"),
+    ({"protocol": {**BENCHMARK, "dataset": {"type": "a", "split": 5}}}, "protocol.dataset.split"),
+    ({"protocol": {**BENCHMARK, "dataset": {"type": "a", "subset": 5}}}, "protocol.dataset.subset: a list is wanted"),
+    ({"protocol": {**STREAM, "datasets": {"a": "b"}}}, "protocol.datasets.a: a mapping is wanted here"),
+    ({"protocol": {**STREAM, "reset": "never"}}, "protocol.reset: a mapping is wanted here"),
+    ({"protocol": {**STREAM, "stream": {"domains": [{"dataset": "a"}]}}}, "protocol.stream.kind: this key is required"),
+    *(
+        (
+            {"protocol": {**STREAM, "stream": {**STREAM["stream"], "rounds": rounds}}},
+            "protocol.stream.rounds: input should be",
+        )
+        for rounds in (-3, 0, True, 3_000_000)
+    ),
 ]
 
 

@@ -263,3 +263,17 @@ def test_one_reason_of_several_scores_is_said_once(compared: Board) -> None:
     made = dataclasses.replace(compared, tables=(dataclasses.replace(table, rows=rows, reference=None),))
     assert to_markdown(made).count(reason) == 1
     assert f"- CD, rCD: {reason}." in to_markdown(made).splitlines()
+
+
+@pytest.mark.parametrize("begin", ["=", "+", "-", "@", "\t", "\r"])
+def test_no_text_of_a_csv_is_a_formula_and_numbers_stay_numbers(begin: str, board: Board) -> None:
+    text = f"{begin}cmd|' /C calc'!A0"
+    row = build_row(1, text, 0.5, adaptation=text, axes={text: "1"}, tuned=text, reason=text, warnings=(text,))
+    row.scores["drift"] = Score(-0.2, None, (-0.2,))
+    table = dataclasses.replace(board.tables[0], title=text, rows=(row,))
+    lines = list(csv.DictReader(io.StringIO(to_csv(dataclasses.replace(board, tables=(table,))), newline="")))
+    told = "'" + text.replace("\r", "\n")
+    for name in ("table", "method", "adaptation", "tuned", "reason", "warnings"):
+        assert {line[name] for line in lines} == {told}
+    assert {line["axes"] for line in lines} == {f"{told}=1"}
+    assert [float(line["mean"]) for line in lines] == [0.5, -0.2]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from orchestrator.leaderboard.ranking import are_tied, rank_rows
@@ -64,3 +66,23 @@ def test_rows_without_a_score_come_last_with_a_reason() -> None:
     made = rank_rows([build_row("none", None), build_row("a", 0.2)], "mIoU")
     assert [(row.method, row.rank) for row in made] == [("a", 1), ("none", None)]
     assert made[1].reason == "1 of 1 runs have no mIoU: a cell that it needs is missing or empty"
+
+
+def test_a_row_with_a_hole_is_not_ranked_whatever_its_mean_says() -> None:
+    holed = replace(build_row("holed", 0.9), runs=3, scores={"mIoU": Score(0.9, None, (0.9, None, 0.9))})
+    excused = replace(build_row("excused", 0.95), reason="two cells lost")
+    made = {row.method: (row.rank, row.reason) for row in rank_rows([holed, excused, build_row("a", 0.2)], "mIoU")}
+    assert made["a"] == (1, None)
+    assert made["excused"] == (None, "two cells lost")
+    assert made["holed"] == (None, "1 of 3 runs have no mIoU: a cell that it needs is missing or empty")
+
+
+def test_resamples_without_a_score_are_left_out_of_a_comparison() -> None:
+    """With the 40 pairs that lack a score taken for a loss or a win, either end of the interval would move."""
+    one = [0.5] * 1000
+    other: list[float | None] = [None] * 40 + [0.4] * 960
+    first, second = build_row("a", 0.5, one), build_row("b", 0.4, [])
+    assert not are_tied(first, replace(second, resamples=Resamples("same", tuple(other))), "mIoU")
+    assert not are_tied(first, replace(second, resamples=Resamples("same", (None,) * 1000)), "mIoU")
+    even = [None] * 40 + [0.4, 0.6] * 480
+    assert are_tied(first, replace(second, resamples=Resamples("same", tuple(even))), "mIoU")

@@ -40,7 +40,9 @@ def compare(make_task, make_record) -> Callable[..., tuple[dict[str, Any], str |
             )  # fmt: skip
         keys = {key for row in rows if row.entry in named for key in row.keys}
         places = [(str(name), int(severity)) for name, severity in cells]
-        made, name = add_degradations(rows, Sought("stage 'grid_base'", keys, places))
+        made, name = add_degradations(
+            rows, Sought("stage 'grid_base'", lambda row: not keys.isdisjoint(row.keys), places)
+        )
         added = {row.entry: {name: row.scores[name] for name in row.scores if _is_shown(name)} for row in made}
         return added, name
 

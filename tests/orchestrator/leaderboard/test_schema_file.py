@@ -15,7 +15,7 @@ from orchestrator.leaderboard.forms import to_json
 from orchestrator.leaderboard.row import Detail, Provenance, Resamples
 from orchestrator.leaderboard.schema_file import SCHEMAS, write_schema
 from orchestrator.leaderboard.table import finish_table
-from tests.orchestrator.leaderboard.rows import BENCHMARK, make_grid, make_row
+from tests.orchestrator.leaderboard.rows import BENCHMARK, PROVENANCE, make_grid, make_row
 
 FOLDER = Path(__file__).parents[3] / "docs" / "schema"
 ROW = make_row(
@@ -58,7 +58,12 @@ def test_an_entry_follows_its_schema_whether_it_is_written_here_or_by_hand() -> 
         "scores": {"mIoU": 0.8, "IoU/road": {"values": [0.8]}, "IoU/sky": None},
         "provenance": {"source": "A. Author"},
     }
-    for entry in (written, by_hand):
+    plain = json.loads(dump_entry(make_entry(make_row("b", ROW.scores, provenance=PROVENANCE), BENCHMARK, "t", False)))
+    assert "source" not in plain["provenance"]  # nobody's word but the records'
+    for entry in (written, plain, by_hand):
         jsonschema.validate(entry, read("entry"))
+    for nobody in (by_hand | {"provenance": {"command": "x"}}, {**plain, "status": "self-reported"}):
+        with pytest.raises(jsonschema.ValidationError, match="'source' is a required property"):
+            jsonschema.validate(nobody, read("entry"))
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(by_hand | {"methods": "b"}, read("entry"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +11,19 @@ import pytest
 
 from orchestrator.leaderboard.board import Board
 from orchestrator.leaderboard.entries import export_entries
+from orchestrator.leaderboard.entry import name_file, parse_entry
 from orchestrator.leaderboard.row import Row
 from orchestrator.leaderboard.table import Table
 from orchestrator.leaderboard.verify import Report, verify_entries
-from tests.orchestrator.leaderboard.rows import BENCHMARK, give, make_grid, make_row
+from tests.orchestrator.leaderboard.rows import BENCHMARK, PROVENANCE, RESAMPLED, give, make_grid, make_row
 
 GRID = (0.8, 0.2, 0.1, 0.6, 0.5, 0.7, 0.3)
 OTHER = (0.7, 0.3, 0.2, 0.5, 0.4, 0.6, 0.4)
 
 
 def export(folder: Path, *rows: Row) -> list[Path]:
-    return list(export_entries(Board("b", "full", "t", False, (Table("t", BENCHMARK, ("mPC",), (), rows),)), folder))
+    own = tuple(replace(row, provenance=PROVENANCE, resamples=RESAMPLED) for row in rows)
+    return list(export_entries(Board("b", "full", "t", False, (Table("t", BENCHMARK, ("mPC",), (), own),)), folder))
 
 
 def edit(file: Path, **changes: Any) -> None:
@@ -75,3 +78,63 @@ def test_an_edited_name_no_longer_fits_its_file(tmp_path: Path) -> None:
     edit(file, method="better than a")
     (error,) = verify_entries([file]).errors
     assert "this entry is to be called better-than-a-" in error
+
+
+SELF_REPORTED: dict[str, Any] = {
+    "method": "X",
+    "protocol": {"kind": "evaluate", "dataset": "cityscapes", "split": "val"},
+    "scores": {"mIoU": 0.8},
+}
+
+
+def place(folder: Path, **changes: Any) -> Path:
+    """Put an entry among others by hand, under the name that it is to have."""
+    text = json.dumps(SELF_REPORTED | changes)
+    file = folder / name_file(parse_entry(text, "x"))
+    file.write_text(text)
+    return file
+
+
+@pytest.mark.parametrize("source", [None, "", "  "])
+def test_a_row_of_nobody_is_an_error_also_where_it_was_not_added(tmp_path: Path, source: str | None) -> None:
+    file = place(tmp_path, provenance={"source": source})
+    assert verify_entries([tmp_path]).errors == (
+        f"{file}: provenance.source: say where the numbers come from: a paper, a page, a person.",
+    )
+
+
+@pytest.mark.parametrize("lacking", [{"keys": []}, {"provenance": {"command": "x"}}, {"provenance": None}])
+def test_a_row_that_calls_itself_reproduced_names_its_tasks_and_its_experiment(
+    tmp_path: Path, lacking: dict[str, Any]
+) -> None:
+    (file,) = export(tmp_path, make_row("a", make_grid(*GRID)))
+    edit(file, **lacking)
+    (error,) = verify_entries([tmp_path]).errors
+    assert error.startswith(f"{file}: status: 'reproduced', but without the tasks")
+
+
+def test_a_reproduced_row_without_resamples_is_to_be_looked_at(tmp_path: Path) -> None:
+    (file,) = export(tmp_path, make_row("a", make_grid(*GRID)))
+    edit(file, resamples=None)
+    report = verify_entries([tmp_path])
+    assert report.errors == ()
+    assert report.warnings == (f"{file}: reproduced, but without the resamples by which ranks are compared.",)
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        '{"a":' * 700 + "1" + "}" * 700,
+        '{"schema_version": ' + "1" * 5000 + "}",
+        json.dumps(SELF_REPORTED | {"scores": {"mIoU": {"values": [10**400]}}}),
+        json.dumps(SELF_REPORTED | {"protocol": {**BENCHMARK, "cells": [[["a"], 1]]}}),
+        json.dumps(SELF_REPORTED | {"protocol": {**BENCHMARK, "shifts": 5}}),
+    ],
+)
+def test_a_broken_file_does_not_hide_what_is_wrong_with_another(tmp_path: Path, broken: str) -> None:
+    sound = export(tmp_path, make_row("a", make_grid(*GRID) | {"mPC": give(0.43)}))[0]
+    (tmp_path / "broken.json").write_text(broken)
+    errors = verify_entries([tmp_path]).errors
+    assert len(errors) == 2
+    assert errors[0].startswith(f"{tmp_path / 'broken.json'}: ")
+    assert errors[1].startswith(f"{sound}: mPC is 43.00")
