@@ -150,9 +150,13 @@ def make_entry(row: Row, protocol: Mapping[str, Any], title: str, miniature: boo
 
 
 def name_file(entry: Entry) -> str:
-    """Return the name of an entry's file: a slug of its name, and digits that tell its protocol and its exact name."""
-    slug = re.sub(r"[^a-z0-9]+", "-", entry.name.lower()).strip("-")[:60] or "entry"
-    identity = f"{hash_protocol(entry.protocol)}\n{entry.name}"
+    """Return the name of an entry's file: a slug of its name, and digits that tell its protocol and its exact name.
+
+    Axes in another order make no other row.
+    """
+    name = replace(entry.to_row(), axes=dict(sorted(entry.axes.items()))).entry
+    slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:60] or "entry"
+    identity = f"{hash_protocol(entry.protocol)}\n{name}"
     return f"{slug}-{hash_protocol({'identity': identity})[:10]}{SUFFIX}"
 
 
@@ -163,7 +167,7 @@ def dump_entry(entry: Entry) -> str:
     parts |= {} if entry.resamples is None else {"resamples": vars(entry.resamples)}
     scores = {column: _dump_score(score) for column, score in entry.scores.items()}
     told = {name: value for name, value in data.items() if value not in (None, [], {}, "")}
-    return dump_json({**told, "scores": scores, **parts})
+    return dump_json({**told, "scores": scores, **parts}, as_it_is=("axes",))  # they stand in the row's name
 
 
 def read_entry(path: Path) -> Entry:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from adapt.errors import SpecError
@@ -81,27 +81,33 @@ def _is_unicode(text: str) -> bool:
     return not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
-def dump_json(data: Any, width: int = 110) -> str:
+def dump_json(data: Any, width: int = 110, as_it_is: Collection[str] = ()) -> str:
     """Return JSON text that merges well: sorted keys, one a line, and a list on a line of its own where it fits.
 
     Args:
         data: plain data, all numbers finite.
         width: of a line, in characters.
+        as_it_is: keys whose objects keep their order, because it says something.
 
     Raises:
         ValueError: a number is not finite.
     """
-    return _dump(data, 0, width) + "\n"
+    return _dump(data, 0, width, as_it_is) + "\n"
 
 
-def _dump(data: Any, depth: int, width: int) -> str:
+def _dump(data: Any, depth: int, width: int, as_it_is: Collection[str], is_sorted: bool = True) -> str:
     inner, outer = " " * (depth + 1), " " * depth
     if isinstance(data, dict) and data:
-        lines = [f"{inner}{json.dumps(str(name))}: {_dump(data[name], depth + 1, width)}" for name in sorted(data)]
+        lines = [
+            f"{inner}{json.dumps(str(name))}: {_dump(data[name], depth + 1, width, as_it_is, name not in as_it_is)}"
+            for name in (sorted(data) if is_sorted else data)
+        ]
         return "{\n" + ",\n".join(lines) + f"\n{outer}}}"
     if isinstance(data, list | tuple) and data:
         flat = json.dumps(data, allow_nan=False)
         if len(flat) + depth <= width and "{" not in flat:
             return flat
-        return "[\n" + ",\n".join(f"{inner}{_dump(value, depth + 1, width)}" for value in data) + f"\n{outer}]"
+        return (
+            "[\n" + ",\n".join(f"{inner}{_dump(value, depth + 1, width, as_it_is)}" for value in data) + f"\n{outer}]"
+        )
     return json.dumps(data, allow_nan=False)

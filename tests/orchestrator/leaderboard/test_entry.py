@@ -339,6 +339,14 @@ def test_files_are_named_by_what_makes_a_row_one() -> None:
     assert name("a") == name("a", architecture="another", status="self-reported")
     assert name("日本") != name("中国")
     assert len(name("x" * 500)) < 90
+    assert name("a", axes={"lr": "1", "base": "2"}) == name("a", axes={"base": "2", "lr": "1"})
+
+
+def test_the_axes_of_a_row_keep_their_order_so_that_its_name_comes_back() -> None:
+    entry = make_entry(make_row("a", {"mIoU": give(0.5)}, axes={"lr": "1", "base": "2"}), EVALUATION, "", False)
+    back = parse_entry(dump_entry(entry), "a.json")
+    assert back.name == "a (lr=1, base=2)"
+    assert name_file(back) == name_file(entry)
 
 
 def test_every_field_of_an_entry_is_one_of_its_row_or_of_its_table() -> None:
