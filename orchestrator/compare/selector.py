@@ -45,7 +45,8 @@ class Selector:
         """Find what a text names.
 
         Args:
-            text: `EXPERIMENT/entry`, the entry as its leaderboard shows it; the first digits of a task's key; or the file of
+            text: `EXPERIMENT/entry`, the entry as its leaderboard shows it, what stands in brackets
+                left out where one entry alone has the name; the first digits of a task's key; or the file of
                 an entry whose tasks are in the store.
 
         Returns:
@@ -66,7 +67,11 @@ class Selector:
             source = StoreSource(self._store, set(plan.graph.tasks))
             self._boards[experiment] = plan, make_board(plan, source), source
         plan, board, source = self._boards[experiment]
-        found = [(table, row) for table in board.tables for row in table.rows if row.entry == entry]
+        rows = [(table, row) for table in board.tables for row in table.rows]
+        found = [(table, row) for table, row in rows if row.entry == entry]
+        if not found:  # without its axes, where that leaves no doubt
+            short = [(table, row) for table, row in rows if row.entry.partition(" (")[0] == entry]
+            found = short if len({row.entry for _, row in short}) == 1 else []
         if not found:
             raise SpecError(_explain_unknown(text, experiment, entry, board))
         return [_make_side(table, row, source, plan) for table, row in found]

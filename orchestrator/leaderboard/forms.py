@@ -22,6 +22,7 @@ from orchestrator.leaderboard.table import Table
 
 SCHEMA_VERSION = 1  # of the JSON form; raised when a key goes away or changes its meaning
 MOST_COLUMNS = 6  # of scores beside each other in a terminal
+SLACK = 3  # rich measures a table with a column that folds by so much too narrow, and would crop the last score
 ENTRY_WIDTH = 24  # an entry's name has this much room at least, and wraps beyond
 MINIATURE_NOTICE = (
     "MINIATURE DATA: procedural scenes. These numbers compare methods on a toy, never with published ones."
@@ -143,7 +144,7 @@ def _to_rich(table: Table, console: Console) -> RichTable:
     endless = console.options.update(max_width=10_000)  # rich says of no table that it is wider than its console
     for count in range(min(len(scores), MOST_COLUMNS), 1, -1):
         shown = _list_rows(table, scores, count)
-        if console.measure(shown, options=endless).minimum <= console.width:
+        if console.measure(shown, options=endless).minimum + SLACK <= console.width:
             return shown
     return _list_rows(table, scores, 1)
 

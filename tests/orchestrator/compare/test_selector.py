@@ -131,3 +131,7 @@ def test_tables_in_which_all_are_complete_are_kept() -> None:
     left, notes = require_complete([(make("clean"), make("clean", "nothing there.")), (make("fog"), make("fog"))])
     assert [sides[0].title for sides in left] == ["fog"]
     assert notes == ["clean is left out: nothing there."]
+
+
+def test_what_stands_in_brackets_may_be_left_out_of_a_name(select) -> None:
+    assert [side.name for side in select("study/a/b")] == [side.name for side in select("study/a/b (x=1)")]

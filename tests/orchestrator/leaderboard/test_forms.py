@@ -152,6 +152,21 @@ def test_a_terminal_that_is_too_narrow_for_all_scores_says_so() -> None:
     assert "domain8" in to_markdown(made)
 
 
+@pytest.mark.parametrize("width", range(60, 131))
+def test_no_score_is_cropped_at_any_width(width: int) -> None:
+    """Long heads and names that fold: a last column that lost a letter would read 43 for 43.6."""
+    names = ("mean mIoU", "test", "test/gaussian_noise/1", "test/contrast/3", "test/jpeg_compression/3")
+    scores = {name: Score(0.436, None, (0.436,)) for name in names}
+    methods = ("cgnet + eta (lr=tuned, diversity=tuned, margin=0.2)", *(f"cgnet + method{i}" for i in range(7)))
+    rows = tuple(build_row(i, method, None, scores=scores) for i, method in enumerate(methods))
+    console = Console(width=width, file=io.StringIO())
+    print_board(Board("b", "full", "t", False, (Table("t", {}, names, (), rows),)), console)
+    text = console.file.getvalue()
+    shown = sum(name in text for name in names)
+    assert shown >= 1
+    assert text.count("43.6") == len(rows) * shown
+
+
 @pytest.mark.parametrize(("width", "count"), [(120, 6), (80, 3), (60, 1)])
 def test_names_have_room_in_a_terminal_of_any_width(width: int, count: int) -> None:
     names = ("mean mIoU", *(f"domain{i}" for i in range(5)))
