@@ -128,6 +128,18 @@ def test_a_sweep_without_a_plan_says_how_to_get_one(mlflow_store: Store, tiny: P
 # Servers
 
 
+def test_a_server_that_does_not_answer_is_told_in_few_words(
+    mirrored, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    uri = f"http://127.0.0.1:{mlflow_server.find_free_port(52400)}"
+    silent = rf"{uri} does not answer \(\[Errno 111\] Connection refused\)\. Start it"
+    with pytest.raises(PrerequisiteError, match=silent + r".* without --mlflow\.$"):
+        MlflowSource(uri, "tiny", set(), tmp_path)
+    with pytest.raises(PrerequisiteError, match=silent + r".* give another with --tracking-uri\.$"):
+        rebuild_all(mirrored[0], uri)
+
+
 class _Refusing(BaseHTTPRequestHandler):
     status = 403
 
