@@ -5,13 +5,17 @@ from __future__ import annotations
 import logging
 import os
 import re
+import textwrap
 from typing import Any
 
 from adapt.errors import PrerequisiteError
 
 PAGE = 1000  # runs an answer
+SHOWN = 120  # characters of an error that is not known; ours
+WITHOUT = "leave MLflow out with --no-mlflow"  # how a sweep goes on where MLflow does not answer
 
 _STATUS = re.compile(r"error code (\d{3})")
+_SYSTEM_ERROR = re.compile(r"\[Errno -?\d+\] [^'\")(]*[^'\")( ]")
 
 
 def connect(tracking_uri: str) -> Any:
@@ -60,8 +64,22 @@ def explain_error(error: Exception, tracking_uri: str, otherwise: str) -> Prereq
             f"the MLflow server at {tracking_uri} refuses access (HTTP {status}). Set MLFLOW_TRACKING_USERNAME and "
             f"MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN, for a user who may do this, or {otherwise}."
         )
-    said = str(error).splitlines()[0][:200]
+    return explain_silence(str(error), tracking_uri, otherwise)
+
+
+def explain_silence(said: str, tracking_uri: str, otherwise: str) -> PrerequisiteError:
+    """Return what a user can do about a server that does not answer.
+
+    Args:
+        said: the text of the error; the system's own part of it is shown where it has one.
+        tracking_uri: of the server or database.
+        otherwise: how to go without MLflow, as the end of a sentence.
+    """
+    found = _SYSTEM_ERROR.search(said)
+    reason = (
+        found[0] if found else textwrap.shorten(said.splitlines()[0] if said else "no word", SHOWN, placeholder=" ...")
+    )
     return PrerequisiteError(
-        f"the MLflow server at {tracking_uri} does not answer: {said}. Start it (`make mlflow`), correct "
-        f"MLFLOW_TRACKING_URI, or {otherwise}."
+        f"the MLflow server at {tracking_uri} does not answer ({reason}). Start it (`make mlflow`), correct "
+        f"MLFLOW_TRACKING_URI (or tracking_uri in segshift.yaml), or {otherwise}."
     )

@@ -17,7 +17,7 @@ from typing import Any
 
 from experiments.search_space import describe_point
 from orchestrator import mlflow_run
-from orchestrator.mlflow_connection import connect, explain_error, read_status, search_runs
+from orchestrator.mlflow_connection import WITHOUT, connect, explain_error, read_status, search_runs
 from orchestrator.mlflow_models import KEY_TAG, LoggedModels
 from orchestrator.mlflow_run import PARAMETER_LENGTH, allow_name, flatten
 from orchestrator.record import FILE, Record, dump_record
@@ -55,13 +55,20 @@ class MlflowMirror:
         profile: becomes part of the parent run's name.
         artifact_root: where artifacts of a sqlite back end are kept; a server decides for itself.
         place: where the store is, as its user names it; checkpoints are told to lie there.
+        otherwise: what to do where the server does not answer, as the end of a sentence.
 
     Raises:
         PrerequisiteError: the server does not answer, or refuses access.
     """
 
     def __init__(
-        self, tracking_uri: str, experiment: str, profile: str, artifact_root: str | None, place: str = ""
+        self,
+        tracking_uri: str,
+        experiment: str,
+        profile: str,
+        artifact_root: str | None,
+        place: str = "",
+        otherwise: str = WITHOUT,
     ) -> None:
         self._client = connect(tracking_uri)
         from mlflow.exceptions import MlflowException
@@ -84,7 +91,7 @@ class MlflowMirror:
             parents = search_runs(self._client, self._experiment_id, f"tags.`{SWEEP_TAG}` = '{experiment}/{profile}'")
             self._parent = parents[0] if parents else self._create_parent(experiment, profile)
         except MlflowException as error:
-            raise explain_error(error, tracking_uri, "leave MLflow out with --no-mlflow") from error
+            raise explain_error(error, tracking_uri, otherwise) from error
         self._models = LoggedModels(self._client, self._experiment_id, experiment, place)
 
     def _create_parent(self, experiment: str, profile: str) -> Any:

@@ -145,7 +145,7 @@ def rebuild(
     from mlflow.exceptions import MlflowException
 
     target = MirrorTarget(tracking_uri, sweep.experiment, sweep.variant, artifact_root)
-    mirror = MlflowMirror(tracking_uri, sweep.experiment, sweep.variant, artifact_root, str(store.place))
+    mirror = MlflowMirror(tracking_uri, sweep.experiment, sweep.variant, artifact_root, str(store.place), OTHERWISE)
     records = [record for key in sweep.keys if (record := _read(store, key)) is not None]
     changed, problems = 0, []
     try:

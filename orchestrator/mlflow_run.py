@@ -8,7 +8,7 @@ import json
 import math
 import posixpath
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -226,13 +226,32 @@ def _name_method(record: Record, trained: Record | None) -> str:
 
 
 def _name_adaptation(record: Record) -> str | None:
-    """Name the test-time method of a stream with the settings that its axis chose: `tent(lr=0.001)`."""
+    """Name the test-time method of a stream with the settings that its axis chose, as leaderboards do.
+
+    `tent(lr=0.001)`; `eta(lr=tuned, margin=0.2)` where a search chose the learning rate.
+    """
     if record.kind != "stream" or record.method is None:
         return None
-    chosen = next((v for v in record.point.values() if isinstance(v, dict) and v.get("name") == _read_name(record)), {})
-    settings = [f"{k}={_show_value(v)}" for k, v in chosen.items() if k not in ("name", "label", "base")]
+    mappings = [value for value in record.point.values() if isinstance(value, dict)]
+    methods = [value["method"] if _is_search_point(value) else value for value in mappings]
+    chosen = next((method for method in methods if method.get("name") == _read_name(record)), {})
+    tuned = (record.settings.get("search") or {}).get("space") or {}
+    given = {name: _show_value(value) for name, value in chosen.items() if name not in ("name", "label", "base")}
+    if isinstance(chosen.get("base"), Mapping):  # its name is in the title
+        inner = {name: value for name, value in chosen["base"].items() if name != "name"}
+        given |= {f"base.{name}": _show_value(value) for name, value in inner.items()}
+    settings = [f"{name}={value}" for name, value in (dict.fromkeys(tuned, "tuned") | _leave_out(given, tuned)).items()]
     title = str(chosen.get("label") or record.method.get("title") or record.method.get("name"))
     return f"{title}({', '.join(settings)})" if settings else title
+
+
+def _leave_out(settings: Mapping[str, str], names: Collection[str]) -> dict[str, str]:
+    return {name: value for name, value in settings.items() if name not in names}
+
+
+def _is_search_point(value: Mapping[str, Any]) -> bool:
+    """Say whether an axis value is a method under a name, with the space that a search goes through."""
+    return "name" in value and isinstance(value.get("method"), Mapping)
 
 
 def _read_name(record: Record) -> str | None:
@@ -241,7 +260,7 @@ def _read_name(record: Record) -> str | None:
 
 def _show_value(value: Any) -> str:
     """Print an axis value with all that it sets: two that share a name do not share a run's name."""
-    if not isinstance(value, dict):
+    if not isinstance(value, dict) or _is_search_point(value):  # the name of a search's point stands for its space
         return describe(value)
     others = [f"{k}={_show_value(v)}" for k, v in value.items() if k not in ("name", "label")]
     known = value.get("label") or value.get("name")

@@ -13,6 +13,7 @@ from orchestrator.mlflow_run import MAIN_SCORE
 from orchestrator.record import Record
 from orchestrator.scoring import score_record
 from orchestrator.stages.counts_file import NAME as COUNTS
+from orchestrator.stages.stage import FRAMES_FILE
 from orchestrator.store import Store
 
 FRAMES = "frames/"  # of a task's folder: what networks made of fixed frames
@@ -52,7 +53,7 @@ def find_trained(store: Store, record: Record) -> Record | None:
 def _list_files(store: Store, record: Record) -> Iterator[tuple[str, Path]]:
     """Yield name and file of what a leaderboard needs beside records; weights and statistics stay in the store."""
     for name in record.files if record.status == "done" else ():
-        if name in (COUNTS, TRIALS_FILE) or name.startswith(FRAMES):
+        if name in (COUNTS, TRIALS_FILE, FRAMES_FILE) or name.startswith(FRAMES):
             try:
                 yield name, store.verified_file(record.key, name)
             except TaskError:

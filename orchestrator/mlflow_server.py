@@ -13,8 +13,10 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 from adapt.errors import PrerequisiteError
+from orchestrator.mlflow_connection import WITHOUT, explain_silence
 from orchestrator.store import Store
 
 HOST = "127.0.0.1"
@@ -38,16 +40,21 @@ def _folder(store: Store) -> Path:
     return store.root / "mlflow"
 
 
-def ready_tracking(uri: str, store: Store) -> None:
+def ready_tracking(uri: str, store: Store, otherwise: str = WITHOUT) -> None:
     """Make sure that MLflow can be written to, before a sweep starts.
 
     A sqlite file is made and brought up to date by one process alone: concurrent first use corrupts it.
+
+    Args:
+        uri: of a server, or of the store's own sqlite file.
+        store: whose runs are written.
+        otherwise: what to do where MLflow cannot be had, as the end of a sentence.
 
     Raises:
         PrerequisiteError: a server does not answer, or the database cannot be made.
     """
     if uri.startswith(("http://", "https://")):
-        _check_health(uri)
+        _check_health(uri, otherwise)
     elif uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).exists():
         _folder(store).mkdir(parents=True, exist_ok=True)
         draft = f"{uri}.draft-{os.getpid()}"
@@ -57,22 +64,19 @@ def ready_tracking(uri: str, store: Store) -> None:
         if done.returncode != 0:
             tail = done.stderr.strip().splitlines()[-1:] or ["no output"]
             raise PrerequisiteError(
-                f"MLflow could not make its database {uri}: {tail[0]}. Try --no-mlflow, or another store."
+                f"MLflow could not make its database {uri}: {tail[0]}. Take another store, or {otherwise}."
             )
         Path(draft.removeprefix("sqlite:///")).replace(uri.removeprefix("sqlite:///"))
 
 
-def _check_health(uri: str) -> None:
+def _check_health(uri: str, otherwise: str) -> None:
     try:
         with urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=HEALTH_TIMEOUT_S):
             return
     except urllib.error.HTTPError:
         return  # it answers; whether it lets us write is said by the first run
     except (urllib.error.URLError, OSError) as error:
-        raise PrerequisiteError(
-            f"the MLflow server at {uri} does not answer ({getattr(error, 'reason', error)}). Start it, correct "
-            "MLFLOW_TRACKING_URI (or tracking_uri in segshift.yaml), or leave MLflow out with --no-mlflow."
-        ) from error
+        raise explain_silence(str(getattr(error, "reason", error)), uri, otherwise) from error
 
 
 def server_command(store: Store, port: int) -> list[str]:
@@ -86,23 +90,30 @@ def server_command(store: Store, port: int) -> list[str]:
 def serve(store: Store, port: int) -> int:
     """Run a server in the foreground until it is stopped; return its exit code."""
     ready_tracking(default_uri(store), store)
-    return subprocess.run(server_command(store, port), env=_environment()).returncode
+    with _started_server(store, port, None) as process:
+        return process.wait()
 
 
 @contextlib.contextmanager
 def background_server(store: Store) -> Iterator[str]:
     """Show a store's runs for the body; yields the address of its page. The server ends with the body, or with this process."""
     port = find_free_port(PORT)
-    with (store.root / "mlflow" / "server.log").open("w") as output:
-        process = subprocess.Popen(
-            server_command(store, port),
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env=_environment(),
-            preexec_fn=_end_with_parent,
-        )
-    try:
+    with (store.root / "mlflow" / "server.log").open("w") as output, _started_server(store, port, output):
         yield f"http://{HOST}:{port}/#/experiments"
+
+
+@contextlib.contextmanager
+def _started_server(store: Store, port: int, output: IO[str] | None) -> Iterator[subprocess.Popen[bytes]]:
+    """Start a server for the body, and end it with all its children: Ctrl-C and SIGTERM reach this process alone."""
+    process = subprocess.Popen(
+        server_command(store, port),
+        stdout=output,
+        stderr=None if output is None else subprocess.STDOUT,
+        env=_environment(),
+        preexec_fn=_end_with_parent,
+    )
+    try:
+        yield process
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGTERM)

@@ -112,7 +112,7 @@ class MlflowSource:
     def _bring(self, key: str, name: str) -> Path | None:
         """Bring a file of a run into the cache; None where the run has no such file."""
         run = self._runs[key].info.run_id
-        folder = self._cache / key
+        folder = (self._cache / key / name).parent  # MLflow writes `frames/index.json` as `index.json`
         folder.mkdir(parents=True, exist_ok=True)
         return _download(self._client, run, name, folder, self._uri)
 

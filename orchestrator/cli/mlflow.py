@@ -55,13 +55,13 @@ def rebuild_runs(experiment: str | None, tracking_uri: str | None, store: Store)
     from rich.console import Console
     from rich.progress import Progress
 
-    from orchestrator.mlflow_rebuild import list_sweeps, rebuild
+    from orchestrator.mlflow_rebuild import OTHERWISE, list_sweeps, rebuild
     from orchestrator.mlflow_server import artifact_root, default_uri, ready_tracking
 
     console = Console()
     uri = tracking_uri or default_uri(store)
     sweeps = list_sweeps(store, experiment)
-    ready_tracking(uri, store)
+    ready_tracking(uri, store, OTHERWISE)
     problems: list[str] = []
     for sweep in sweeps:
         title = f"{sweep.experiment} ({sweep.variant})"

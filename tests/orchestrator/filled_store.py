@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from orchestrator.plan_note import write_plan
 from orchestrator.protocol import describe_protocol
 from orchestrator.record import Cell, Failure, Network, Record
 from orchestrator.stages.counts_file import save_counts
+from orchestrator.stages.frame_pictures import FramePictures
+from orchestrator.stages.stage import FRAMES_FILE
 from orchestrator.store import Store
 
 CLASSES = ("road", "sky")
@@ -60,6 +63,9 @@ def fill_store(plan: Plan, store: Store, failed: str | None = None) -> list[Reco
             cells.append(Cell(name=name, axes=axes, frames=len(FRAMES), confusion=confusion))
         if counts:
             save_counts(folder, FRAMES, counts)
+            _draw_frame(folder)
+            if task.kind == "stream":
+                _write_frames(folder, cells)
             fields["metrics"] = {"frames_per_second": 10.0 + number, "odd@name=1": 1.0, "nothing": None}
         else:
             (folder / "checkpoint.pth").write_bytes(task.key.encode())
@@ -67,6 +73,18 @@ def fill_store(plan: Plan, store: Store, failed: str | None = None) -> list[Reco
         records.append(Record(status="done", cells=tuple(cells), classes=CLASSES, files=files, **fields))
         store.commit(records[-1])
     return records
+
+
+def _draw_frame(folder: Path) -> None:
+    pictures = FramePictures(folder, [(128, 64, 128), (70, 130, 180)])
+    label = np.zeros((4, 8), np.uint8)
+    pictures.add(FRAMES[0], "clean", np.zeros((4, 8, 3), np.uint8), label, label)
+    pictures.close()
+
+
+def _write_frames(folder: Path, cells: list[Cell]) -> None:
+    steps = [{**cell.axes, "dataset": "acdc", "frame": frame} for cell in cells for frame in FRAMES]
+    (folder / FRAMES_FILE).write_text("".join(json.dumps(step) + "\n" for step in steps))
 
 
 def describe_task(task: Task, plan: Plan) -> dict[str, Any]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 import os
 import shutil
+import signal
 import socket
 import subprocess
+import threading
 import time
 import urllib.request
 from collections.abc import Callable
@@ -225,7 +227,10 @@ def test_a_database_that_cannot_be_made_is_refused_with_what_to_do(
         return subprocess.CompletedProcess(command, 1, "", "Traceback ...\ndisk I/O error\n")
 
     monkeypatch.setattr(subprocess, "run", fail)
-    with pytest.raises(PrerequisiteError, match=r"could not make its database .*: disk I/O error\. Try --no-mlflow"):
+    with pytest.raises(
+        PrerequisiteError,
+        match=r"could not make its database .*: disk I/O error\. Take another store, or .* --no-mlflow",
+    ):
         mlflow_server.ready_tracking(mlflow_server.default_uri(store), store)
     assert not (store.root / "mlflow" / "mlflow.db").exists()
 
@@ -243,6 +248,43 @@ def test_a_taken_port_is_passed_over(closed_port: int) -> None:
         taken.bind((mlflow_server.HOST, closed_port))
         taken.listen()
         assert mlflow_server.find_free_port(closed_port) > closed_port
+
+
+def test_a_server_in_the_foreground_ends_with_its_children_on_sigterm(
+    database: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "child"
+    command = f"sleep 1000 & echo $! > {file}.draft; mv {file}.draft {file}; wait"
+    monkeypatch.setattr(mlflow_server, "server_command", lambda store, port: ["sh", "-c", command])
+
+    def interrupt(number: int, frame: Any) -> None:  # as the command line takes SIGTERM
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)
+
+    def terminate() -> None:
+        while not file.exists():
+            time.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=terminate, daemon=True).start()
+    with pytest.raises(KeyboardInterrupt):
+        mlflow_server.serve(database, 1)
+    child = int(file.read_text())
+    for _ in range(600):
+        if not is_alive(child):
+            return
+        time.sleep(0.05)
+    os.kill(child, signal.SIGKILL)
+    pytest.fail("the server's child runs on")
+
+
+def is_alive(process: int) -> bool:
+    """Say whether a process runs; one that ended may wait to be reaped."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ from mlflow.entities import Run
 
 from adapt.errors import PrerequisiteError
 from experiments.planning import Plan
-from orchestrator import mlflow_server
+from orchestrator import mlflow_sending, mlflow_server
 from orchestrator.mlflow_models import KEY_TAG
 from orchestrator.mlflow_rebuild import list_sweeps
 from orchestrator.record import FILE
@@ -132,6 +132,23 @@ def test_what_is_missing_is_mended_and_the_rest_left_alone(store: Store, plan: P
     assert after[emptied].info.run_id == before[emptied].info.run_id
     assert (artifacts / FILE).is_file()
     assert all(after[key].to_dictionary() == before[key].to_dictionary() for key in untouched)
+
+
+def test_runs_that_lack_the_frames_of_a_stream_are_sent_again(
+    store: Store, plan: Plan, client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records = fill_store(plan, store)
+    with monkeypatch.context() as older:
+        older.setattr(mlflow_sending, "FRAMES_FILE", COUNTS)
+        rebuild_all(store)
+    streams = [record.key for record in records if record.kind == "stream"]
+    runs = list_runs(client)
+    names = [{a.path for a in client.list_artifacts(runs[key].info.run_id)} for key in streams]
+    assert not any("frames.jsonl" in each for each in names)
+    assert [done.changed for done in rebuild_all(store)] == [len(streams)]
+    for key in streams:
+        artifacts = Path(runs[key].info.artifact_uri.removeprefix("file://"))
+        assert (artifacts / "frames.jsonl").read_bytes() == (store.folder(key) / "frames.jsonl").read_bytes()
 
 
 def test_runs_of_an_older_segshift_are_taken_over(store: Store, plan: Plan, client) -> None:

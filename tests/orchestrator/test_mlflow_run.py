@@ -26,6 +26,37 @@ def test_a_scored_run_is_named_by_network_adaptation_place_and_seed(make_task, m
     assert name == "cgnet + tent(lr=0.001) · camvid_tta/tuned · size 64 · seed 0"
 
 
+def test_a_point_of_a_search_is_named_as_in_the_leaderboard(make_task, make_record) -> None:
+    trained = make_record(make_task("source_only", "train", label="cgnet"))
+    space = {"lr": [2.5e-05, 2.5e-04], "reset_below": [0.02, 0.2]}
+    sar = {"name": "sar", "method": {"name": "sar", "lr": 0.1, "margin": 0.2}, "space": space}
+    method = {"name": "sar", "title": "sar", "settings": {"name": "sar", "lr": 2.5e-05, "reset_below": 0.02}}
+    task = make_task("tuned", "stream", point={"entry": sar})
+    record = make_record(task, method=method, settings={"search": {"space": space}})
+    adaptation = "sar(lr=tuned, reset_below=tuned, margin=0.2)"
+    assert mlflow_run.name_run(record, trained, "e") == f"cgnet + {adaptation} · e/tuned"
+    assert mlflow_run.describe_tags(record, trained)["segshift.adaptation"] == adaptation
+    assert mlflow_run.describe_parameters(record, trained)["adaptation"] == adaptation
+    search = record.model_copy(update={"kind": "search", "stage": "tuned.search"})
+    assert mlflow_run.name_run(search, trained, "e") == "cgnet · e/tuned.search · entry sar"
+    assert "segshift.adaptation" not in mlflow_run.describe_tags(search, trained)
+    other = record.model_copy(update={"point": {"entry": {**sar, "name": "mild"}}})
+    assert mlflow_run.name_run(other, trained, "e") == f"cgnet + {adaptation} · e/tuned · entry mild"
+
+
+def test_a_wrapped_method_that_was_searched_keeps_what_its_point_sets(make_task, make_record) -> None:
+    inner = {"name": "eta", "margin": 0.2}
+    rdumb = {"name": "rdumb", "method": {"name": "rdumb", "base": inner}, "space": {"base.lr": [1e-05, 1e-04]}}
+    record = make_record(
+        make_task("tuned", "stream", point={"entry": rdumb}),
+        method={"name": "rdumb", "title": "rdumb(eta)", "settings": {"name": "rdumb", "base": inner}},
+        settings={"search": {"space": rdumb["space"]}},
+    )
+    assert mlflow_run.describe_tags(record, None)["segshift.adaptation"] == (
+        "rdumb(eta)(base.lr=tuned, base.margin=0.2)"
+    )
+
+
 def test_a_training_and_outside_weights_are_named_by_label_and_model(make_task, make_record) -> None:
     training = make_record(make_task("daformer", "train", label="DAFormer", point={"seed": 1}))
     assert mlflow_run.name_run(training, None, "ladder") == "DAFormer · ladder/daformer · seed 1"

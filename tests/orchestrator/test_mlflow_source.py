@@ -18,6 +18,7 @@ from mlflow import MlflowClient
 from adapt.errors import PrerequisiteError
 from orchestrator import mlflow_server
 from orchestrator.leaderboard.board import build_board
+from orchestrator.leaderboard.detail import build_detail
 from orchestrator.leaderboard.source import StoreSource
 from orchestrator.mlflow_models import KEY_TAG
 from orchestrator.mlflow_source import MlflowSource, expand_from_mlflow
@@ -48,7 +49,11 @@ def test_a_board_from_mlflow_equals_that_from_the_store(
     board = build_board(planned.graph, source, planned.is_miniature).to_json()
     assert board == expected
     rows = [row for table in board["tables"] for row in table["rows"]]
-    assert any(score["low"] is not None for row in rows for score in row["scores"].values()), "no interval at all"
+    ranked = [row for row in rows if row["rank"] is not None]
+    streams = [row for row in ranked if row["adaptation"] is not None]
+    assert bool(streams) == (failed is None)
+    assert all(any(score["low"] is not None for score in row["scores"].values()) for row in ranked), "no interval"
+    assert all(len(row["detail"]["pictures"]) == 1 for row in ranked), "no pictures"
     assert sum(row["rank"] is None for row in rows) == (3 if failed else 0)
 
 
@@ -65,6 +70,24 @@ def test_files_are_brought_once_and_anew_where_the_copy_is_damaged(mirrored, tmp
     assert again.read_bytes() == content == (store.folder(clean.key) / COUNTS).read_bytes()
     assert source.find_file(clean.key, "nothing.npz") is None
     assert source.find_file("0" * 32, COUNTS) is None
+
+
+def test_pictures_come_back_from_their_folder(mirrored, tmp_path: Path) -> None:
+    store, _, records = mirrored
+    clean = next(record for record in records if record.kind == "evaluate")
+    source = MlflowSource(mlflow_server.default_uri(store), "tiny", {clean.key}, tmp_path / "cache")
+    names = [name for name in clean.files if name.startswith("frames/")]
+    assert len(names) == 5
+    for name in names:
+        file = source.find_file(clean.key, name)
+        assert file is not None, name
+        assert file.read_bytes() == (store.folder(clean.key) / name).read_bytes()
+    assert "record.json" in {path.name for path in (tmp_path / "cache" / clean.key).iterdir()}
+    shown, brought = (build_detail([clean], each) for each in (StoreSource(store, {clean.key}), source))
+    assert shown is not None
+    assert brought is not None
+    assert len(shown.pictures) == 1
+    assert brought.pictures == shown.pictures
 
 
 def test_a_record_that_was_edited_on_the_server_is_named_and_not_used(
@@ -103,6 +126,18 @@ def test_a_sweep_without_a_plan_says_how_to_get_one(mlflow_store: Store, tiny: P
 
 
 # Servers
+
+
+def test_a_server_that_does_not_answer_is_told_in_few_words(
+    mirrored, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    uri = f"http://127.0.0.1:{mlflow_server.find_free_port(52400)}"
+    silent = rf"{uri} does not answer \(\[Errno 111\] Connection refused\)\. Start it"
+    with pytest.raises(PrerequisiteError, match=silent + r".* without --mlflow\.$"):
+        MlflowSource(uri, "tiny", set(), tmp_path)
+    with pytest.raises(PrerequisiteError, match=silent + r".* give another with --tracking-uri\.$"):
+        rebuild_all(mirrored[0], uri)
 
 
 class _Refusing(BaseHTTPRequestHandler):

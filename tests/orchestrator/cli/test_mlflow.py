@@ -27,4 +27,6 @@ def test_a_rebuild_without_records_or_server_says_what_to_do(segshift, mlflow_st
     uri = f"http://127.0.0.1:{mlflow_server.find_free_port(52500)}"
     outcome = segshift("mlflow", "rebuild", "tiny", "--store", mlflow_store.root, "--tracking-uri", uri)
     assert outcome.code == 2
-    assert f"the MLflow server at {uri} does not answer" in outcome.err
+    assert f"the MLflow server at {uri} does not answer ([Errno 111] Connection refused)" in outcome.err
+    assert "or give another with --tracking-uri." in outcome.err
+    assert "--no-mlflow" not in outcome.err
