@@ -17,7 +17,14 @@ from experiments.planning import Plan
 from orchestrator.compare.page import Frame, list_frames
 from orchestrator.compare.side import Side
 from orchestrator.costs import read_costs
-from orchestrator.leaderboard.forms import MINIATURE_NOTICE, list_notes, show_score, show_seeds
+from orchestrator.leaderboard.forms import (
+    MINIATURE_NOTICE,
+    list_notes,
+    show_interval,
+    show_ranks,
+    show_score,
+    show_seeds,
+)
 from orchestrator.leaderboard.page.render import render_page
 from orchestrator.leaderboard.publish import make_board
 from orchestrator.leaderboard.source import RecordSource, StoreSource
@@ -142,12 +149,13 @@ def _describe_table(table: Table, source: RecordSource) -> dict[str, Any]:
     columns = [column for column in table.columns if column not in table.details]
     rows = [
         {
-            "rank": row.rank or "–",
+            "rank": rank,
             "entry": row.entry,
             "seeds": show_seeds(row),
             "cells": [show_score(row.scores.get(column), column) for column in columns],
+            "interval": show_interval(row.scores.get(columns[0]), columns[0]) if columns else "",
         }
-        for row in table.rows
+        for rank, row in zip(show_ranks(table.rows), table.rows, strict=True)
     ]
     return {
         "title": table.title,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -145,6 +146,20 @@ def test_a_difference_whose_interval_holds_zero_is_grey(file: Path, open_page: O
         """spec => [...buildChart(spec, 500).querySelectorAll("rect")].map(bar => bar.getAttribute("class"))""", spec
     )
     assert bars == ["bar more", "bar open", "bar less"]
+
+
+def test_a_number_is_printed_as_python_prints_it(file: Path, open_page: OpenPage) -> None:
+    """Shares of 7 digits, those that lie between two prints, and ties in the numbers of other columns."""
+    page = open_page(file)
+    random_share = random.Random(0).uniform
+    shares = [share for _ in range(5000) if (share := round(random_share(-1, 1), 7))]
+    shares += [round(i / 2000, 4) for i in range(1, 2001)] + [0.576511, 0.125, 0.0625, 0.4375]
+    shown = page.evaluate("shares => shares.map(share => showShare(share))", shares)
+    assert shown == [f"{100 * share:.1f}" for share in shares]
+    ties = [sign * i / 16 for i in range(1, 400) for sign in (1, -1)]
+    for digits in range(4):
+        shown = page.evaluate("([values, digits]) => values.map(value => printFixed(value, digits))", [ties, digits])
+        assert shown == [f"{value:.{digits}f}" for value in ties]
 
 
 def test_groups_of_columns_unfold_and_sort(file: Path, open_page: OpenPage) -> None:

@@ -36,10 +36,18 @@ const svg = (name, attributes, children) => make(SVG, name, attributes, children
 
 const isNumber = (value) => typeof value === "number" && Number.isFinite(value);
 
+/** Print a number with some digits after the point as Python does: a tie goes to the even digit, not away from zero. */
+function printFixed(value, digits) {
+  const text = value.toFixed(digits);
+  const halves = value * 2 ** (digits + 1); // exact; odd for a tie, and for nothing else: its fraction is one of twos and of tens
+  if (!Number.isInteger(halves) || halves % 2 === 0 || Number(text.at(-1)) % 2 === 0) return text;
+  return (value < 0 ? "-" : "") + (Math.trunc(Math.abs(value) * 10 ** digits) / 10 ** digits).toFixed(digits);
+}
+
 /** Print a share in percent, a missing one as a dash; with a sign where it is a difference. */
 function showShare(value, signed = false, digits = 1) {
   if (!isNumber(value)) return "–";
-  const text = (100 * value).toFixed(digits);
+  const text = printFixed(100 * value, digits);
   if (!signed) return text;
   return Number(text) === 0 ? (0).toFixed(digits) : (value > 0 ? "+" : "−") + text.replace("-", "");
 }

@@ -21,7 +21,7 @@ const TEXTS = new Set(["entry", "architecture", "status"]);
 /** Print a score of a table in percent, or as the number that its column is. */
 function showScore(table, column, value) {
   if (!isNumber(value)) return "–";
-  return column in table.digits ? value.toFixed(table.digits[column]) : showShare(value);
+  return column in table.digits ? printFixed(value, table.digits[column]) : showShare(value);
 }
 
 /** Tie the numbers of a table to its elements. */

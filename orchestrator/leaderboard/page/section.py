@@ -12,7 +12,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from orchestrator.leaderboard.columns import NUMBERS
-from orchestrator.leaderboard.forms import list_notes, show_score, show_seeds
+from orchestrator.leaderboard.forms import list_notes, show_number, show_score, show_seeds
 from orchestrator.leaderboard.page.groups import find_family, group_columns, split_cell
 from orchestrator.leaderboard.page.pictures import Album
 from orchestrator.leaderboard.row import Detail, Provenance, Row, Score
@@ -20,7 +20,7 @@ from orchestrator.leaderboard.table import Table
 
 KINDS = {"evaluate": "Clean images", "benchmark": "Corruptions", "stream": "Test-time stream"}
 PLAIN_ROWS = 200  # ours: up to as many rows the cells of a grid are readable without a script as well
-_SHARE_DIGITS, _NUMBER_DIGITS = 5, 6  # of scores for the script: 0.001 of a percent
+_SHARE_DIGITS, _NUMBER_DIGITS = 7, 6  # ours, of scores for the script, which prints a share in percent with one digit
 
 STATUS = {"reproduced": "reproduced here", "self-reported": "self-reported"}
 
@@ -206,10 +206,13 @@ def _describe_provenance(provenance: Provenance) -> dict[str, Any]:
 def _round(value: float | None, column: str) -> float | None:
     if value is None:
         return None
-    return float(f"{value:.{_NUMBER_DIGITS}g}") if column in NUMBERS else round(value, _SHARE_DIGITS)
+    kept = float(f"{value:.{_NUMBER_DIGITS}g}") if column in NUMBERS else round(value, _SHARE_DIGITS)
+    return (
+        kept if show_number(kept, column) == show_number(value, column) else value
+    )  # a number rounded twice may differ
 
 
-def _round_all(values: Sequence[float | None], digits: int = 4) -> list[float | None]:
+def _round_all(values: Sequence[float | None], digits: int = _SHARE_DIGITS) -> list[float | None]:
     return [None if value is None or not math.isfinite(value) else round(value, digits) for value in values]
 
 

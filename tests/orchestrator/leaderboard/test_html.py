@@ -114,6 +114,18 @@ def test_hostile_names_are_text_in_every_field() -> None:
     assert HOSTILE in page.text
 
 
+def test_a_share_is_not_rounded_to_another_print() -> None:
+    """0.576511 is 57.7 in percent, but 0.5765 is 57.6; and 0.57649999996 is 57.6 however few digits are kept."""
+    values = {"mIoU": 0.576511, "other": 0.57649999996, "third": 0.123456789}
+    detail = Detail(("road",), {"clean": (0.576511,)}, {"night": (0.576511,)}, {})
+    row = make_row("a", {name: make_score(value) for name, value in values.items()}, detail=detail)
+    (found,) = Page(to_html([make_board(make_table([row]))])).data["tables"][0]["rows"]
+    assert [f"{100 * mean:.1f}" for mean in found["mean"]] == [f"{100 * value:.1f}" for value in values.values()]
+    assert found["mean"][2] == 0.1234568
+    assert found["detail"]["classIou"] == {"clean": [0.576511]}
+    assert found["detail"]["rounds"] == {"night": [0.576511]}
+
+
 def test_a_page_has_a_table_for_each_protocol() -> None:
     page = Page(to_html([make_board(make_benchmark(), make_stream())]))
     assert page.count("section", class_="table") == 2

@@ -18,6 +18,7 @@ from orchestrator.record import StoredFile
 from orchestrator.report.page import MOST_PICTURES, draw_pictures, shrink_picture, to_html
 from orchestrator.store import Store
 from orchestrator.sweep_note import name_note, read_note
+from tests.orchestrator.leaderboard.page_boards import make_board, make_row, make_score, make_table
 
 HOSTILE = "</script><script>alert('x')</script><b>&\"'"
 
@@ -122,3 +123,23 @@ def test_pictures_are_limited(drawn, tmp_path: Path) -> None:
 def test_what_is_no_picture_is_left_out(tmp_path: Path) -> None:
     (tmp_path / "broken.png").write_bytes(b"no picture")
     assert shrink_picture(tmp_path / "broken.png") is None
+
+
+def test_a_table_has_shared_ranks_and_the_interval_of_its_main_score(
+    tiny: Path, finished_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [
+        make_row(
+            "a", {"mIoU": make_score(0.5, low=0.41, high=0.59), "ECE": make_score(0.1, low=0.0, high=0.2)}, rank=1
+        ),
+        make_row("b", {"mIoU": make_score(0.48)}, rank=1),
+        make_row("c", {"mIoU": make_score(None)}),
+    ]
+    board = make_board(make_table(rows))
+    monkeypatch.setattr("orchestrator.report.page.make_board", lambda plan, source: board)
+    page = make_page(tiny, Store(finished_store))
+    assert re.findall(r'<tr><td class="text">(.*?)</td><th scope="row" class="text">(.*?)</th>', page) == [
+        ("1=", "a"), ("1=", "b"), ("–", "c"),
+    ]  # fmt: skip
+    assert '<td class="main">50.0 <small>[41.0, 59.0]</small></td><td>10.0</td>' in page
+    assert '<td class="main">48.0</td>' in page
