@@ -65,6 +65,12 @@ def test_every_picture_is_shown_on_some_page() -> None:
     assert [path.name for path in (DOCS / "images").iterdir() if f"images/{path.name}" not in texts] == []
 
 
+def test_every_file_that_the_readme_links_is_there() -> None:
+    root = DOCS.parent
+    links = re.findall(r"\]\(([^)#]+)", (root / "README.md").read_text(encoding="utf-8"))
+    assert [link for link in links if "://" not in link and not (root / link).exists()] == []
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_the_yaml_of_a_page_is_yaml(page: str) -> None:
     for fence in read_fences(page):
