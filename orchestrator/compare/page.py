@@ -190,7 +190,7 @@ def list_colours(sides: Sequence[Side], classes: Sequence[str]) -> list[tuple[st
     """Return each class with its colour in the pictures of the sides; nothing where no picture tells."""
     for side in sides:
         for picture in side.pictures:
-            files = {
+            files: dict[str, Path | None] = {
                 panel: side.find_file(picture.key, picture.files[panel])
                 for panel in ("label", "prediction")
                 if panel in picture.files

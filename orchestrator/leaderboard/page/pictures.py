@@ -51,6 +51,7 @@ def fill_album(tables: Sequence[Sequence[Row]], find_picture: FindPicture, budge
     places: dict[str, int] = {}  # digest of a file -> its index
     used = 0
     for row in _take_turns(tables):
+        classes = () if row.detail is None else row.detail.classes
         for picture in () if row.detail is None else row.detail.pictures:
             files = {panel: path for panel in picture.files if (path := find_picture(picture, panel)) is not None}
             panels = {panel: read for panel, path in files.items() if (read := _read(path)) is not None}
@@ -67,7 +68,7 @@ def fill_album(tables: Sequence[Sequence[Row]], find_picture: FindPicture, budge
                 shown = {panel: places[digest] for panel, (digest, _) in panels.items()}
                 entry = {"frame": picture.frame, "condition": picture.condition, "panels": shown}
                 album.shown.setdefault(id(row), []).append(entry)
-                if id(row) not in album.colours and (colours := read_colours(files, row.detail.classes)):
+                if id(row) not in album.colours and (colours := read_colours(files, classes)):
                     album.colours[id(row)] = colours
     return album
 
