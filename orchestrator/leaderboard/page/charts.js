@@ -193,17 +193,18 @@ function drawLines(spec, room) {
   return { drawing: openDrawing(width, height, spec.title, [axes, series]), table: [head, rows], legend: spec.series.map((s) => s.name) };
 }
 
-/** Return the forms of a point's name, the whole one first: then what comes after its last plus, then its beginning. */
+/** Return the forms of a point's name: the whole one, what comes after its last plus, that without what is in brackets, its beginning. */
 function listShorter(name) {
   const last = name.split(" + ").at(-1);
-  return [...new Set([shorten(name, 28), ...(last === name ? [] : [shorten(`… + ${last}`, 20)]), shorten(name, 12)])];
+  const tail = last === name ? name : `… + ${last}`;
+  return [shorten(name, 28), shorten(tail, 20), shorten(tail.replace(/ \(.*\)$/, ""), 20), shorten(name, 12)];
 }
 
 const meet = (one, other) => one[0] < other[2] && other[0] < one[2] && one[1] < other[3] && other[1] < one[3];
 
-/** Place a point's name above or below it, on either side, in the longest form that meets nothing of what is taken. */
-function placeName(name, [x, y], box, taken) {
-  for (const text of listShorter(name)) {
+/** Place a point's name above or below it, on either side, in the first of its forms that meets nothing of what is taken. */
+function placeName(forms, [x, y], box, taken) {
+  for (const text of forms) {
     const width = text.length * LETTER;
     for (const [up, right] of [[true, true], [true, false], [false, true], [false, false]]) {
       const start = right ? x + 4 : x - 4 - width;
@@ -213,6 +214,20 @@ function placeName(name, [x, y], box, taken) {
     }
   }
   return null;
+}
+
+/** Place the names of points, [name, place] in their order; all of them shorter where else more of them would have no room. */
+function placeNames(points, box, obstacles) {
+  const tries = [0, 1, 2].map((shorter) => {
+    const taken = [...obstacles];
+    return points.map(([name, place]) => {
+      const placed = placeName(listShorter(name).slice(shorter), place, box, taken);
+      if (placed) taken.push(placed.area);
+      return placed;
+    });
+  });
+  const count = (names) => names.filter(Boolean).length;
+  return tries.reduce((best, names) => (count(names) > count(best) ? names : best));
 }
 
 /** Return small boxes along a line through points, in px: what would strike a name through. */
@@ -248,9 +263,10 @@ function drawScatter(spec, room) {
   const steps = front.length > 1 ? svg("path", { d: `M${front.map((p) => `${x(p.x)} ${y(p.y)}`).join("L")}`, class: "front" }) : null;
   const dotted = points.map((p) => [x(p.x) - 5, y(p.y) - 5, x(p.x) + 5, y(p.y) + 5]);
   const taken = [...dotted, ...coverLine(front.map((p) => [x(p.x), y(p.y)]))]; // a name that has no room beside these is left to the tooltip
-  const dots = [...points].sort((a, b) => Number(b.front) - Number(a.front)).map((point) => {
-    const name = placeName(point.name, [x(point.x), y(point.y)], box, taken);
-    if (name) taken.push(name.area);
+  const sorted = [...points].sort((a, b) => Number(b.front) - Number(a.front));
+  const names = placeNames(sorted.map((p) => [p.name, [x(p.x), y(p.y)]]), box, taken);
+  const dots = sorted.map((point, index) => {
+    const name = names[index];
     return svg("g", { class: point.front ? "point best" : "point" }, [
       svg("title", {}, `${point.name}: ${showShare(point.y)} at ${showNumber(point.x)}${point.front ? ", on the front" : ""}`),
       svg("circle", { cx: x(point.x), cy: y(point.y), r: point.front ? 6 : 4.5 }),
