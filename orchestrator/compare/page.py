@@ -19,6 +19,7 @@ from orchestrator.compare.terminal import (
     show_points,
     show_value,
 )
+from orchestrator.leaderboard.page.pictures import read_colours
 from orchestrator.leaderboard.page.render import render_page
 
 MOST_FRAMES = 12  # ours: of pictures side by side, which keeps a page of three sides below 3 MB
@@ -53,7 +54,8 @@ def to_html(comparisons: Sequence[Comparison], matches: Sequence[Sequence[Side]]
         command: that makes the page again.
     """
     sections = [
-        _describe(comparison, list_frames(sides)) for comparison, sides in zip(comparisons, matches, strict=True)
+        _describe(comparison, list_frames(sides), list_colours(sides, sides[0].records[0].classes))
+        for comparison, sides in zip(comparisons, matches, strict=True)
     ]
     sides = comparisons[0].sides
     return render_page(
@@ -67,7 +69,7 @@ def to_html(comparisons: Sequence[Comparison], matches: Sequence[Sequence[Side]]
     )
 
 
-def _describe(comparison: Comparison, frames: Sequence[Frame]) -> dict[str, Any]:
+def _describe(comparison: Comparison, frames: Sequence[Frame], colours: Sequence[tuple[str, str]]) -> dict[str, Any]:
     return {
         "title": comparison.title,
         "comparison": comparison,
@@ -75,6 +77,7 @@ def _describe(comparison: Comparison, frames: Sequence[Frame]) -> dict[str, Any]
         "pairs": [_describe_pair(pair) for pair in comparison.pairs],
         "curves": draw_curves(comparison.curves, comparison.sides),
         "frames": frames,
+        "colours": colours,
         "notes": list_notes(comparison),
     }
 
@@ -181,6 +184,20 @@ def list_frames(sides: Sequence[Side], most: int = MOST_FRAMES) -> list[Frame]:
             ]
             frames.append(Frame(*place, panels=tuple(_list_panels([side.name for side in sides], files))))
     return [frame for frame in frames if frame.panels]
+
+
+def list_colours(sides: Sequence[Side], classes: Sequence[str]) -> list[tuple[str, str]]:
+    """Return each class with its colour in the pictures of the sides; nothing where no picture tells."""
+    for side in sides:
+        for picture in side.pictures:
+            files: dict[str, Path | None] = {
+                panel: side.find_file(picture.key, picture.files[panel])
+                for panel in ("label", "prediction")
+                if panel in picture.files
+            }
+            if colours := read_colours(files, classes):
+                return list(zip(classes, colours, strict=True))
+    return []
 
 
 def _list_panels(names: Sequence[str], files: Sequence[Mapping[str, Path | None]]) -> list[Panel]:

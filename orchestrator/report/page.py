@@ -14,7 +14,7 @@ from PIL import Image, UnidentifiedImageError
 
 from experiments.header import read_header
 from experiments.planning import Plan
-from orchestrator.compare.page import Frame, list_frames
+from orchestrator.compare.page import list_colours, list_frames
 from orchestrator.compare.side import Side
 from orchestrator.costs import read_costs
 from orchestrator.leaderboard.forms import (
@@ -162,18 +162,22 @@ def _describe_table(table: Table, source: RecordSource) -> dict[str, Any]:
         "columns": columns,
         "rows": rows,
         "notes": list_notes(table),
-        "frames": _find_frames(table, source),
+        **_describe_frames(table, source),
     }
 
 
-def _find_frames(table: Table, source: RecordSource) -> list[Frame]:
-    """Return fixed frames with what the best rows made of them."""
+def _describe_frames(table: Table, source: RecordSource) -> dict[str, Any]:
+    """Return fixed frames with what the best rows made of them, and the colours of their classes."""
     sides = [
         Side(row.entry, table.title, table.protocol, (), source.find_file, row.detail.pictures)
         for row in table.rows
         if row.detail is not None and row.detail.pictures
     ]
-    return list_frames(sides[:MOST_SIDES], MOST_FRAMES) if sides else []
+    classes = next((row.detail.classes for row in table.rows if row.detail is not None and row.detail.pictures), ())
+    return {
+        "frames": list_frames(sides[:MOST_SIDES], MOST_FRAMES) if sides else [],
+        "colours": list_colours(sides[:MOST_SIDES], classes),
+    }
 
 
 def draw_pictures(views: Iterable[TaskView], source: RecordSource) -> list[Drawn]:

@@ -9,9 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from orchestrator.leaderboard.html import to_html
-from tests.orchestrator.leaderboard.page_boards import make_benchmark, make_board, make_stream
+from orchestrator.leaderboard.row import Detail
+from tests.orchestrator.leaderboard.page_boards import (
+    make_benchmark,
+    make_board,
+    make_pictures,
+    make_row,
+    make_score,
+    make_stream,
+    make_table,
+)
 
 pytestmark = pytest.mark.browser
 
@@ -160,6 +170,108 @@ def test_a_number_is_printed_as_python_prints_it(file: Path, open_page: OpenPage
     for digits in range(4):
         shown = page.evaluate("([values, digits]) => values.map(value => printFixed(value, digits))", [ties, digits])
         assert shown == [f"{value:.{digits}f}" for value in ties]
+
+
+def test_a_name_is_whole_where_there_is_room(file: Path, open_page: OpenPage) -> None:
+    page = open_page(file)
+    names = ["elastic_transform", "a class of a very long name"]
+    spec = {"kind": "differences", "title": "b - a", "names": names, "values": [0.1, -0.1]}
+    draw = """([spec, room]) => [...buildChart(spec, room).querySelectorAll("text.end:not(.number)")].map(e => e.textContent)"""
+    assert page.evaluate(draw, [spec, 460]) == names
+    assert page.evaluate(draw, [spec, 300]) == ["elastic_transform", "a class of a very …"]
+
+
+def test_the_bars_of_a_difference_have_the_hues_of_the_diverging_scale(file: Path, open_page: OpenPage) -> None:
+    page = open_page(file)
+    found = page.evaluate(
+        """() => {
+          const fill = (spec, kind) => {
+            const figure = buildChart({title: "t", ...spec}, 500);
+            document.body.append(figure);
+            return [...figure.querySelectorAll(kind)].map(e => getComputedStyle(e).fill.match(/\\d+/g).map(Number));
+          };
+          const values = [1, -1];
+          return [
+            fill({kind: "differences", names: ["a", "b"], values, low: [0.9, -1], high: [1, -0.9]}, "rect"),
+            fill({kind: "heatmap", rows: ["a"], columns: ["x", "y"], values: [values], scale: "diverging"}, "rect"),
+          ];
+        }"""
+    )
+    for more, less in found:
+        assert more[2] > more[0]  # more blue than red
+        assert less[0] > less[2]
+
+
+def test_a_point_in_a_corner_keeps_a_shortened_name_that_no_line_strikes_through(
+    file: Path, open_page: OpenPage
+) -> None:
+    page = open_page(file)
+    points = [
+        {"name": "cgnet + a long adaptation", "x": 1, "y": 0.30, "front": True},
+        {"name": "a network of some size + sar", "x": 10, "y": 0.60, "front": True},
+        {"name": "a network of some size + tent", "x": 6, "y": 0.33, "front": False},
+    ]
+    spec = {"kind": "scatter", "title": "cost", "xLabel": "GFLOPs", "yLabel": "mIoU (%)", "points": points}
+    shown, struck = page.evaluate(
+        """spec => {
+          const figure = buildChart(spec, 260);
+          document.body.append(figure);
+          const texts = [...figure.querySelectorAll(".point text")];
+          const line = figure.querySelector("path.front");
+          const on = Array.from({length: 500}, (_, i) => line.getPointAtLength(line.getTotalLength() * i / 499));
+          const struck = texts.filter(text => {
+            const box = text.getBBox();
+            return on.some(p => p.x > box.x && p.x < box.x + box.width && p.y > box.y + 3 && p.y < box.y + box.height - 3);
+          });
+          return [texts.map(text => text.textContent), struck.map(text => text.textContent)];
+        }""",
+        spec,
+    )
+    assert len(shown) == 3
+    assert "… + sar" in shown
+    assert struck == []
+
+
+def test_unfolded_columns_come_into_view_and_the_edge_says_that_there_are_more(
+    tmp_path: Path, open_page: OpenPage
+) -> None:
+    path = tmp_path / "wide.html"
+    rows = [
+        make_row(
+            f"net{index}",
+            {"mIoU": make_score(0.5), **{f"IoU/a class of number {k}": make_score(0.1) for k in range(30)}},
+            rank=index + 1,
+        )
+        for index in range(2)
+    ]
+    path.write_text(to_html([make_board(make_table(rows))]), encoding="utf-8")
+    page = open_page(path, viewport={"width": 900, "height": 800})
+    assert page.locator(".edge.goes-on").count() == 0
+    page.get_by_role("button", name="by class (30)").click()
+    page.locator(".edge.goes-on").wait_for()
+    entry, first = page.locator("thead .entry").bounding_box(), page.locator("thead .extra").first.bounding_box()
+    assert first["x"] == pytest.approx(entry["x"] + entry["width"], abs=2)
+    page.evaluate("document.querySelector('.board').scrollLeft = 1e6")
+    page.locator(".edge:not(.goes-on)").wait_for()
+
+
+def test_the_colours_of_the_pictures_are_told(tmp_path: Path, open_page: OpenPage) -> None:
+    picture = Image.new("P", (4, 4))
+    picture.putpalette([128, 64, 128, 0, 0, 142, 70, 130, 180, 0, 0, 0])
+    pictures = make_pictures("a", 1)
+    for name in pictures[0].files.values():
+        (picture if name.endswith(".png") else picture.convert("RGB")).save(tmp_path / name)
+    row = make_row("a", {"mIoU": make_score(0.5)}, detail=Detail(("road", "car", "<sky>"), pictures=pictures))
+    path = tmp_path / "pictures.html"
+    path.write_text(
+        to_html([make_board(make_table([row]))], (), lambda each, panel: tmp_path / each.files[panel]), encoding="utf-8"
+    )
+    page = open_page(path)
+    page.get_by_role("button", name="a", exact=True).click()
+    assert page.get_by_text("error: red is wrong, grey is not scored").is_visible()
+    assert page.locator(".sheet .legend li").all_inner_texts() == ["road", "car", "<sky>"]
+    fills = page.evaluate("[...document.querySelectorAll('.sheet .swatch')].map(each => getComputedStyle(each).fill)")
+    assert fills == ["rgb(128, 64, 128)", "rgb(0, 0, 142)", "rgb(70, 130, 180)"]
 
 
 def test_groups_of_columns_unfold_and_sort(file: Path, open_page: OpenPage) -> None:

@@ -34,56 +34,6 @@ function make(namespace, name, attributes = {}, children = []) {
 const html = (name, attributes, children) => make(null, name, attributes, children);
 const svg = (name, attributes, children) => make(SVG, name, attributes, children);
 
-const isNumber = (value) => typeof value === "number" && Number.isFinite(value);
-
-/** Print a number with some digits after the point as Python does: a tie goes to the even digit, not away from zero. */
-function printFixed(value, digits) {
-  const text = value.toFixed(digits);
-  const halves = value * 2 ** (digits + 1); // exact; odd for a tie, and for nothing else: its fraction is one of twos and of tens
-  if (!Number.isInteger(halves) || halves % 2 === 0 || Number(text.at(-1)) % 2 === 0) return text;
-  return (value < 0 ? "-" : "") + (Math.trunc(Math.abs(value) * 10 ** digits) / 10 ** digits).toFixed(digits);
-}
-
-/** Print a share in percent, a missing one as a dash; with a sign where it is a difference. */
-function showShare(value, signed = false, digits = 1) {
-  if (!isNumber(value)) return "–";
-  const text = printFixed(100 * value, digits);
-  if (!signed) return text;
-  return Number(text) === 0 ? (0).toFixed(digits) : (value > 0 ? "+" : "−") + text.replace("-", "");
-}
-
-/** Print a number of any size in few letters: 4.2 M, 0.31. */
-function showNumber(value) {
-  if (!isNumber(value)) return "–";
-  const size = Math.abs(value);
-  for (const [unit, letter] of [[1e12, " T"], [1e9, " G"], [1e6, " M"], [1e3, " k"]]) {
-    if (size >= unit) return Number((value / unit).toPrecision(3)) + letter;
-  }
-  return String(Number(value.toPrecision(3)));
-}
-
-/** Return about `count` round numbers from low to high. */
-function listTicks(low, high, count) {
-  const raw = (high - low) / count || 1;
-  const power = 10 ** Math.floor(Math.log10(raw));
-  const step = [1, 2, 5, 10].map((factor) => factor * power).find((size) => size >= raw * 0.999);
-  const ticks = [];
-  for (let index = Math.ceil(low / step - 1e-6); index * step <= high + step * 1e-6; index += 1) ticks.push(index * step);
-  return ticks;
-}
-
-/** Return the powers of ten, and their double and fivefold, between two positive numbers. */
-function listLogTicks(low, high) {
-  const ticks = [];
-  for (let power = Math.floor(Math.log10(low)); power <= Math.ceil(Math.log10(high)); power += 1) {
-    for (const factor of high / low > 300 ? [1] : [1, 2, 5]) {
-      const tick = factor * 10 ** power;
-      if (tick >= low * 0.999 && tick <= high * 1.001) ticks.push(tick);
-    }
-  }
-  return ticks;
-}
-
 /** Mix a ramp's colours at a place in [0, 1]; return red, green and blue. */
 function mixColour(ramp, place) {
   const at = Math.min(Math.max(place, 0), 1) * (ramp.length - 1);
@@ -243,6 +193,53 @@ function drawLines(spec, room) {
   return { drawing: openDrawing(width, height, spec.title, [axes, series]), table: [head, rows], legend: spec.series.map((s) => s.name) };
 }
 
+/** Return the forms of a point's name: the whole one, what comes after its last plus, that without what is in brackets, its beginning. */
+function listShorter(name) {
+  const last = name.split(" + ").at(-1);
+  const tail = last === name ? name : `… + ${last}`;
+  return [shorten(name, 28), shorten(tail, 20), shorten(tail.replace(/ \(.*\)$/, ""), 20), shorten(name, 12)];
+}
+
+const meet = (one, other) => one[0] < other[2] && other[0] < one[2] && one[1] < other[3] && other[1] < one[3];
+
+/** Place a point's name above or below it, on either side, in the first of its forms that meets nothing of what is taken. */
+function placeName(forms, [x, y], box, taken) {
+  for (const text of forms) {
+    const width = text.length * LETTER;
+    for (const [up, right] of [[true, true], [true, false], [false, true], [false, false]]) {
+      const start = right ? x + 4 : x - 4 - width;
+      const area = [start, up ? y - 20 : y + 5, start + width, up ? y - 5 : y + 20];
+      if (start < box.left || area[2] > box.right || area[3] > box.bottom || taken.some((other) => meet(area, other))) continue;
+      return { text, area, x: right ? start : x - 4, y: up ? y - 9 : y + 16, class: right ? "start" : "end" };
+    }
+  }
+  return null;
+}
+
+/** Place the names of points, [name, place] in their order; all of them shorter where else more of them would have no room. */
+function placeNames(points, box, obstacles) {
+  const tries = [0, 1, 2].map((shorter) => {
+    const taken = [...obstacles];
+    return points.map(([name, place]) => {
+      const placed = placeName(listShorter(name).slice(shorter), place, box, taken);
+      if (placed) taken.push(placed.area);
+      return placed;
+    });
+  });
+  const count = (names) => names.filter(Boolean).length;
+  return tries.reduce((best, names) => (count(names) > count(best) ? names : best));
+}
+
+/** Return small boxes along a line through points, in px: what would strike a name through. */
+function coverLine(points) {
+  return points.slice(1).flatMap(([x, y], index) => {
+    const [fromX, fromY] = points[index];
+    const count = Math.ceil(Math.hypot(x - fromX, y - fromY) / 4);
+    const at = (from, to, step) => from + ((to - from) * step) / count;
+    return Array.from({ length: count + 1 }, (_, step) => [at(fromX, x, step), at(fromY, y, step)]).map(([a, b]) => [a - 1, b - 1, a + 1, b + 1]);
+  });
+}
+
 function drawScatter(spec, room) {
   const points = spec.points.filter((point) => isNumber(point.x) && isNumber(point.y));
   const width = Math.min(room, 620);
@@ -255,7 +252,7 @@ function drawScatter(spec, room) {
   const margin = (read(most) - read(least)) * 0.1 || (log ? 0.1 : Math.abs(most) * 0.2 || 1);
   const [from, to] = [log || least < 0 ? read(least) - margin : Math.max(0, least - margin), read(most) + margin];
   const [low, high] = spread(points.map((point) => point.y));
-  const y = fit(low, high, box.bottom, box.top);
+  const y = fit(low, high, box.bottom - 8, box.top); // 8: a name has room below the lowest point
   const place = fit(from, to, box.left + 8, box.right - 8);
   const x = (value) => place(read(value));
   const ticks = (log ? listLogTicks(10 ** from, 10 ** to) : listTicks(from, to, width < 420 ? 3 : 5)).map((tick) => [
@@ -264,18 +261,16 @@ function drawScatter(spec, room) {
   ]);
   const front = points.filter((point) => point.front).sort((a, b) => a.x - b.x || a.y - b.y);
   const steps = front.length > 1 ? svg("path", { d: `M${front.map((p) => `${x(p.x)} ${y(p.y)}`).join("L")}`, class: "front" }) : null;
-  const taken = points.map((p) => [x(p.x) - 5, y(p.y) - 5, x(p.x) + 5, y(p.y) + 5]); // a name that would lie on this is left to the tooltip
-  const dots = [...points].sort((a, b) => Number(b.front) - Number(a.front)).map((point) => {
-    const name = shorten(point.name, 28);
-    const right = x(point.x) + 4 + name.length * LETTER < box.right;
-    const start = right ? x(point.x) + 4 : x(point.x) - 4 - name.length * LETTER; // above the dot: lines run beside it
-    const area = [start, y(point.y) - 20, start + name.length * LETTER, y(point.y) - 5];
-    const free = start > box.left && !taken.some((t) => area[0] < t[2] && t[0] < area[2] && area[1] < t[3] && t[1] < area[3]);
-    if (free) taken.push(area);
+  const dotted = points.map((p) => [x(p.x) - 5, y(p.y) - 5, x(p.x) + 5, y(p.y) + 5]);
+  const taken = [...dotted, ...coverLine(front.map((p) => [x(p.x), y(p.y)]))]; // a name that has no room beside these is left to the tooltip
+  const sorted = [...points].sort((a, b) => Number(b.front) - Number(a.front));
+  const names = placeNames(sorted.map((p) => [p.name, [x(p.x), y(p.y)]]), box, taken);
+  const dots = sorted.map((point, index) => {
+    const name = names[index];
     return svg("g", { class: point.front ? "point best" : "point" }, [
       svg("title", {}, `${point.name}: ${showShare(point.y)} at ${showNumber(point.x)}${point.front ? ", on the front" : ""}`),
       svg("circle", { cx: x(point.x), cy: y(point.y), r: point.front ? 6 : 4.5 }),
-      free ? svg("text", { x: right ? start : x(point.x) - 4, y: y(point.y) - 9, class: right ? "start" : "end" }, name) : null,
+      name ? svg("text", { x: name.x, y: name.y, class: name.class }, name.text) : null,
     ]);
   });
   const label = log ? `${spec.xLabel} (log scale)` : spec.xLabel;
@@ -310,7 +305,8 @@ function drawReliability(spec, room) {
 
 function drawDifferences(spec, room) {
   const line = 24;
-  const names = spec.names.map((name) => shorten(name, room < 420 ? 16 : 26));
+  const most = Math.max(Math.min(room / 2, 310, room - 160), 117); // px for names, ours: half, but 160 for bars and 16 letters at least
+  const names = spec.names.map((name) => shorten(name, Math.floor((most - 12) / LETTER)));
   const left = Math.max(...names.map((name) => name.length), 4) * LETTER + 12;
   const width = Math.max(Math.min(room, 620), left + 160);
   const top = 24;

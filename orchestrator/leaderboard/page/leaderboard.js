@@ -115,6 +115,20 @@ function toggleGroup(view, name, open) {
   for (const row of view.rows) if (row.opened) row.opened.firstElementChild.colSpan = countColumns(view);
 }
 
+/** Bring the columns that a group has unfolded into view, the first of them beside the entries. */
+function revealGroup(view, name) {
+  const board = view.section.querySelector(".board");
+  const heads = [...view.section.querySelectorAll(`thead [data-of="${CSS.escape(name)}"]`)].map((head) => head.getBoundingClientRect());
+  const [room, entry] = [board.getBoundingClientRect(), view.section.querySelector("thead .entry").getBoundingClientRect()];
+  if (heads[0].left >= entry.right && heads.at(-1).right <= room.right) return;
+  board.scrollLeft += heads[0].left - entry.right;
+}
+
+/** Shade a table's right edge while there is more of it beyond. */
+function shadeEdge(board) {
+  board.parentElement.classList.toggle("goes-on", board.scrollLeft + board.clientWidth < board.scrollWidth - 1);
+}
+
 const countColumns = (view) => view.section.querySelectorAll("thead th").length;
 
 /** Let a column's name break after its slashes and underscores. */
@@ -229,7 +243,9 @@ function answerClick(view, event) {
   }
   const group = event.target.closest(".groups button");
   if (group) {
-    toggleGroup(view, group.dataset.group, !view.groupsOpen.has(group.dataset.group));
+    const open = !view.groupsOpen.has(group.dataset.group);
+    toggleGroup(view, group.dataset.group, open);
+    if (open) revealGroup(view, group.dataset.group);
     return writeHash();
   }
   if (event.target === view.more) {
@@ -245,7 +261,11 @@ function answerClick(view, event) {
 function startView(view) {
   if (!view.body) return;
   view.more = html("button", { type: "button", class: "quiet more-rows", hidden: true });
-  view.section.querySelector(".board").after(view.more);
+  const board = view.section.querySelector(".board");
+  board.parentElement.after(view.more);
+  board.addEventListener("scroll", () => shadeEdge(board), { passive: true });
+  const watch = new ResizeObserver(() => shadeEdge(board));
+  for (const each of [board, board.firstElementChild]) watch.observe(each);
   for (const button of view.section.querySelectorAll("thead button")) button.disabled = false;
   for (const row of view.rows) {
     const name = row.element.querySelector(".name");

@@ -124,6 +124,16 @@ function buildCharts(view, row, room) {
   }));
 }
 
+/** Build what the colours of a row's pictures mean. */
+function buildColours(row) {
+  const error = row.pictures.some(({ panels }) => "error" in panels) ? html("p", { class: "soft" }, "error: red is wrong, grey is not scored") : null;
+  const swatches = (row.colours ?? []).map((fill, index) => html("li", {}, [
+    svg("svg", { width: 14, height: 10, "aria-hidden": "true" }, svg("rect", { class: "swatch", width: 14, height: 10, rx: 2, fill })),
+    row.detail.classes[index],
+  ]));
+  return [error, swatches.length ? html("ul", { class: "legend" }, swatches) : null];
+}
+
 /** Build the panels of a row's fixed frames. */
 function buildPictures(row) {
   if (!row.pictures && !row.leftOut) return null;
@@ -135,7 +145,7 @@ function buildPictures(row) {
     return html("div", { class: "frame" }, [html("h5", {}, `${frame}, ${condition}`), html("div", { class: "panels" }, figures)]);
   });
   const note = row.leftOut ? html("p", { class: "soft" }, `${row.leftOut} ${row.leftOut === 1 ? "picture is" : "pictures are"} left out, so that this file stays small.`) : null;
-  return [html("h4", {}, "Fixed frames"), ...frames, note];
+  return [html("h4", {}, "Fixed frames"), ...(row.pictures ? buildColours(row) : []), ...frames, note];
 }
 
 /** Build a list of names and values, each value text or an element. */

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
+
+from PIL import Image
 
 from orchestrator.leaderboard.row import Picture, Row
 
@@ -28,11 +30,13 @@ class Album:
         images: one data URI for each different file.
         shown: id of a row object -> its pictures: frame, condition, and panel -> index into `images`.
         left_out: id of a row object -> how many of its pictures the budget had no room for.
+        colours: id of a row object -> the colour of each of its classes in its pictures, such as `#804080`.
     """
 
     images: list[str] = field(default_factory=list)
     shown: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
     left_out: dict[int, int] = field(default_factory=dict)
+    colours: dict[int, list[str]] = field(default_factory=dict)
 
 
 def fill_album(tables: Sequence[Sequence[Row]], find_picture: FindPicture, budget: int = BUDGET) -> Album:
@@ -47,11 +51,10 @@ def fill_album(tables: Sequence[Sequence[Row]], find_picture: FindPicture, budge
     places: dict[str, int] = {}  # digest of a file -> its index
     used = 0
     for row in _take_turns(tables):
+        classes = () if row.detail is None else row.detail.classes
         for picture in () if row.detail is None else row.detail.pictures:
-            files = {
-                panel: _read(path) for panel in picture.files if (path := find_picture(picture, panel)) is not None
-            }
-            panels = {panel: read for panel, read in files.items() if read is not None}
+            files = {panel: path for panel in picture.files if (path := find_picture(picture, panel)) is not None}
+            panels = {panel: read for panel, path in files.items() if (read := _read(path)) is not None}
             fresh = {digest: uri for digest, uri in panels.values() if digest not in places}
             cost = sum(len(uri) for uri in fresh.values())
             if used + cost > budget:
@@ -65,7 +68,27 @@ def fill_album(tables: Sequence[Sequence[Row]], find_picture: FindPicture, budge
                 shown = {panel: places[digest] for panel, (digest, _) in panels.items()}
                 entry = {"frame": picture.frame, "condition": picture.condition, "panels": shown}
                 album.shown.setdefault(id(row), []).append(entry)
+                if id(row) not in album.colours and (colours := read_colours(files, classes)):
+                    album.colours[id(row)] = colours
     return album
+
+
+def read_colours(files: Mapping[str, Path | None], classes: Sequence[str]) -> list[str]:
+    """Return the colour of each class in the pictures of a frame, as `#rrggbb`; nothing where their palette does not tell.
+
+    Args:
+        files: panel -> its file. That of the labels, or else of the prediction, has a palette in the order of the classes.
+        classes: their names.
+    """
+    for file in filter(None, (files.get("label"), files.get("prediction"))):
+        try:
+            with Image.open(file) as picture:
+                palette = bytes(picture.getpalette() or ())
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):  # no picture, or a broken one
+            continue
+        if len(palette) >= 3 * len(classes):
+            return [f"#{palette[3 * index : 3 * index + 3].hex()}" for index in range(len(classes))]
+    return []
 
 
 def _take_turns(tables: Sequence[Sequence[Row]]) -> Iterator[Row]:

@@ -15,7 +15,7 @@ from markupsafe import Markup, escape
 
 PACKAGE = "orchestrator.leaderboard.page"
 STYLES = ("page.css",)  # of every page
-SCRIPTS = ("page.js", "charts.js")
+SCRIPTS = ("page.js", "numbers.js", "charts.js")
 
 _UNSAFE = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})  # what could end or open a script element
 
@@ -28,7 +28,7 @@ def render_page(
     scripts: Sequence[str] = (),
     **context: Any,
 ) -> str:
-    """Render a page that opens from disk: `page.css`, `page.js` and `charts.js` are part of it.
+    """Render a page that opens from disk: `page.css` and `SCRIPTS` are part of it.
 
     A template extends `page/base.html.j2` and may import the macros of `page/macros.html.j2`. Text is escaped; the
     filter `json` makes the content of a `<script type="application/json">`, `breakable` lets a long name wrap. The page

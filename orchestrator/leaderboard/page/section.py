@@ -184,6 +184,7 @@ def _describe_row(row: Row, key: str, columns: Sequence[str], album: Album, orig
         **{name: pick(name) for name in ("mean", "std", "low", "high")},
         "detail": None if row.detail is None else _describe_detail(row.detail),
         "pictures": album.shown.get(id(original)),
+        "colours": album.colours.get(id(original)),
         "leftOut": album.left_out.get(id(original)),
         "provenance": None if row.provenance is None else _describe_provenance(row.provenance),
     }

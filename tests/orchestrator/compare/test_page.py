@@ -11,9 +11,10 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from orchestrator.compare.comparison import compare_sides
-from orchestrator.compare.page import list_frames, to_html
+from orchestrator.compare.page import list_colours, list_frames, to_html
 from orchestrator.leaderboard.row import Picture
 
 HOSTILE = "</script><script>alert('x')</script><b>&\"'"
@@ -82,6 +83,22 @@ def test_only_frames_that_all_sides_have_are_beside_each_other(compare_kind, pic
     assert frames[0].panels[0].source.startswith("data:image/jpeg;base64,")
     assert frames[0].panels[1].source.startswith("data:image/png;base64,")
     assert len(list_frames(sides, most=1)) == 1
+
+
+def test_the_colours_of_the_pictures_are_told(compare_kind, pictures, tmp_path: Path) -> None:
+    """Of the first picture that has a palette; a grey PNG tells none."""
+    scored = compare_kind("evaluate")
+    sides = [replace(side, pictures=tuple(pictures), find_file=lambda key, name: tmp_path / name) for side in scored]
+    assert list_colours(sides, ("road", "car", "sky")) == []
+    label = Image.new("P", (4, 4))
+    label.putpalette([128, 64, 128, 0, 0, 142, 70, 130, 180, 0, 0, 0])
+    label.save(tmp_path / "prediction.png")
+    colours = [("road", "#804080"), ("car", "#00008e"), ("sky", "#4682b4")]
+    assert list_colours(sides, ("road", "car", "sky")) == colours
+    assert list_colours(sides, tuple("abcdefgh")) == []  # more classes than colours
+    page = to_html([compare_sides(scored)], [sides], "segshift compare a b")
+    assert "error: red is wrong, grey is not scored" in page
+    assert re.findall(r'fill="(#\w+)"/></svg>(\w+)<', page) == [(colour, name) for name, colour in colours]
 
 
 def test_pictures_that_are_gone_are_left_out(compare_kind, pictures) -> None:
