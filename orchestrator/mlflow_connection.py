@@ -15,7 +15,7 @@ SHOWN = 120  # characters of an error that is not known; ours
 WITHOUT = "leave MLflow out with --no-mlflow"  # how a sweep goes on where MLflow does not answer
 
 _STATUS = re.compile(r"error code (\d{3})")
-_SYSTEM_ERROR = re.compile(r"\[Errno -?\d+\] [^'\")(]*[^'\")( ]")
+_SYSTEM_ERROR = re.compile(r"\[(?:Errno|SSL)[^\]]*\] [^'\")(]*[^'\")( ]|timed out")
 
 
 def connect(tracking_uri: str) -> Any:

@@ -30,9 +30,10 @@ PARENT_TAG = "mlflow.parentRunId"
 NAME_TAG = "mlflow.runName"
 SWEEP_TAG = "segshift.parent"  # of a parent run: `experiment/variant`
 PLAN_TAG = "segshift.plan"  # of a parent run: digest of the plan that it has
+MISSING_TAG = "segshift.missing/"  # before the name of a score: why the run has none
 PLAN_FILE = "plan.json"
 MIRRORED_TAG = "segshift.mirrored"  # of a run that is complete: digest of what was sent
-FORMAT = 2  # of what is sent of a record; raised when that changes, so that a rebuild sends it again
+FORMAT = 3  # of what is sent of a record; raised when that changes, so that a rebuild sends it again
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}  # the page opens on runs, not on LLM traces
 BATCH = 500  # metrics a call; MLflow takes 1000
 TAG_LENGTH = 5000  # of a value; MLflow takes 8000
@@ -226,7 +227,8 @@ class MlflowMirror:
         from mlflow.entities import Param, RunTag
 
         tags = mlflow_run.describe_tags(record, trained)
-        missing = {allow_name(f"segshift.missing/{name}"): "None" for name in mlflow_run.list_missing(record)}
+        reasons = mlflow_run.explain_missing(record)
+        missing = {allow_name(f"{MISSING_TAG}{name}"): reason for name, reason in reasons.items()}
         failure = {"segshift.failure": record.failure.message} if record.failure else {}
         all_tags = [RunTag(key, value[:TAG_LENGTH]) for key, value in {**tags, **missing, **failure}.items()]
         known = {} if before is None else before.data.params
@@ -238,6 +240,9 @@ class MlflowMirror:
         if before is not None:
             if record.failure is None and "segshift.failure" in before.data.tags:
                 self._client.delete_tag(run, "segshift.failure")
+            for tag in before.data.tags:
+                if tag.startswith(MISSING_TAG) and tag not in missing:
+                    self._client.delete_tag(run, tag)
             if before.data.tags.get(NAME_TAG) != name:
                 self._client.update_run(run, name=name)
 

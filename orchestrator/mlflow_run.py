@@ -8,19 +8,21 @@ import json
 import math
 import posixpath
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from adapt.benchmark.unit import CLEAN
+from corruptions.catalog import corruption
 from experiments.task import describe
 from orchestrator.record import Record
-from orchestrator.scoring import score_record
+from orchestrator.scoring import list_wanted, score_cell, score_record
 
 NAME_LENGTH = 250  # of metrics, parameters and tags in MLflow, and of a run's name in its database
 PARAMETER_LENGTH = 500  # MLflow cuts at 6000; longer ones are in the record, which is an artifact
 DIGEST_LENGTH = 36  # of a data set in MLflow
 SEED_AXIS = "seed"
+GAPS = 5  # cells without a score that a reason names; ours
 # Settings that say how a task is run and shown, or hold the key of another task.
 _HOUSEKEEPING = ("label", "expected_seconds", "time_limit_s", "resources", "checkpoint", "auxiliary", "kind")
 _COMPARED = ("adaptation", "architecture", "method")  # tags that are parameters too: MLflow compares parameters
@@ -142,9 +144,43 @@ def list_points(record: Record) -> list[Point]:
     return points + [Point(metric, 0, clean) for metric in curves if clean is not None]
 
 
-def list_missing(record: Record) -> list[str]:
-    """Return the names of the scores that a record should have and has not."""
-    return [name for name, value in _list_scores(record).items() if value is None or not math.isfinite(value)]
+def explain_missing(record: Record) -> dict[str, str]:
+    """Return the scores that a record should have and has not, and why; those that do not apply to it are left out."""
+    cells = {cell.name: score_cell(cell) for cell in record.cells}
+    wanted = [*cells, *(f"{name}/{severity}" for name, severity in list_wanted(record))]
+    gaps = [name for name in dict.fromkeys(wanted) if cells.get(name) is None]
+    without = _list_inapplicable(record)
+    return {
+        name: _explain_gap(name, record, gaps)
+        for name, value in _list_scores(record).items()
+        if (value is None or not math.isfinite(value)) and name not in without
+    }
+
+
+def _list_inapplicable(record: Record) -> set[str]:
+    """Return the scores that a record's protocol says nothing about."""
+    if record.kind == "stream" and len({cell.axes["round"] for cell in record.cells}) == 1:
+        return {"drift", "forgetting"}
+    if record.kind == "benchmark" and not list_wanted(record):
+        return {"mpc", "rpc", "gam", "mpc_fixed_pixels", "worst_class", "ece_corrupted"}
+    if record.kind == "benchmark" and all(corruption(name).moves_pixels for name, _ in list_wanted(record)):
+        return {"mpc_fixed_pixels"}
+    return set()
+
+
+def _explain_gap(name: str, record: Record, gaps: Sequence[str]) -> str:
+    if name in record.metrics:
+        return "not measured in this run"
+    if name.startswith("iou/"):
+        return "the class occurs neither in the labels nor in the predictions"
+    if name.startswith(("miou/", "miou_shift/")):
+        return "nothing was scored there"
+    if gaps:
+        more = f" and {len(gaps) - GAPS} more" if len(gaps) > GAPS else ""
+        return f"nothing was scored in {', '.join(gaps[:GAPS])}{more}"
+    if name == "forgetting":
+        return "the domains differ between the rounds"
+    return "cannot be had from what was counted" if record.cells else "no cell was scored"
 
 
 def _list_scores(record: Record) -> dict[str, float | None]:

@@ -88,7 +88,8 @@ def test_every_task_has_a_run_with_its_artifacts_and_links(mirrored) -> None:
             assert [m.model_id for m in run.inputs.model_inputs] == [models[record.inputs["checkpoint"]].model_id]
             assert {FILE, COUNTS} <= names
             assert run.data.metrics["odd_name_1"] == 1.0
-            assert run.data.tags["segshift.missing/nothing"] == "None"
+            assert run.data.tags["segshift.missing/nothing"] == "not measured in this run"
+            assert not {"segshift.missing/drift", "segshift.missing/forgetting"} & set(run.data.tags), "of one round"
     (corruption,) = (record for record in records if record.kind == "benchmark")
     figures = client.list_artifacts(runs[corruption.key].info.run_id, "figures")
     assert [(f.path, f.file_size > 1000) for f in figures] == [("figures/severity.png", True)]
@@ -157,12 +158,14 @@ def test_runs_of_an_older_segshift_are_taken_over(store: Store, plan: Plan, clie
     clean = next(record for record in records if record.kind == "evaluate")
     old = client.create_run(experiment, run_name="clean[seed=0]", tags={KEY_TAG: clean.key, "segshift.status": "done"})
     client.log_param(old.info.run_id, "dataset", "as it was")
+    client.set_tag(old.info.run_id, "segshift.missing/drift", "None")
     client.set_terminated(old.info.run_id)
     rebuild_all(store)
     run = list_runs(client)[clean.key]
     assert run.info.run_id == old.info.run_id
     assert run.info.run_name == "source_only · tiny/clean · seed 0"
     assert run.data.params["dataset"] == "as it was", "a parameter that is set cannot change"
+    assert "segshift.missing/drift" not in run.data.tags
     assert run.data.metrics["miou"] > 0
 
 

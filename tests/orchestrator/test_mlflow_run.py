@@ -143,7 +143,9 @@ def test_cells_of_a_benchmark_are_curves_over_severity_from_the_clean_images_on(
     } | {p: v for p, v in points.items() if p[0].startswith("mpc_family")}
     assert points["clean_miou", 0] == 1.0
     assert points["frames_per_second", 0] == 2.0
-    assert {"mpc", "rpc", "miou/snow/3"} <= set(mlflow_run.list_missing(record))
+    reasons = mlflow_run.explain_missing(record)
+    assert reasons["mpc"] == reasons["rpc"] == "nothing was scored in snow/3"
+    assert reasons["miou/snow/3"] == "nothing was scored there"
 
 
 def test_cells_of_a_stream_are_curves_over_rounds_counted_from_one(make_task, make_record) -> None:
@@ -161,6 +163,28 @@ def test_cells_of_a_stream_are_curves_over_rounds_counted_from_one(make_task, ma
     assert not [metric for metric, _ in points if metric.startswith("miou/")]
 
 
+def test_scores_are_missing_for_a_reason_and_those_that_do_not_apply_are_not(make_task, make_record) -> None:
+    def explain(*cells: tuple[int, str, Any], kind: str = "stream", **fields: Any) -> dict[str, str]:
+        named = {f"{r}/{d}": ({"round": r, "domain": d}, counts) for r, d, counts in cells}
+        return mlflow_run.explain_missing(make_record(make_task("a", kind), named, **fields))
+
+    assert explain((0, "fog", WHOLE), (0, "night", HALF)) == {}
+    assert explain((0, "fog", WHOLE), (1, "night", HALF)) == {"forgetting": "the domains differ between the rounds"}
+    gap = "nothing was scored in 1/fog"
+    assert explain((0, "fog", WHOLE), (1, "fog", None)) == {
+        **dict.fromkeys(("mean_miou", "drift", "forgetting", "round_miou/1"), gap),
+        "miou/1/fog": "nothing was scored there",
+    }
+    assert explain((0, "fog", WHOLE), metrics={"updates": None}) == {"updates": "not measured in this run"}
+    moving = {"clean": ({}, WHOLE), "elastic_transform/1": ({"corruption": "elastic_transform", "severity": 1}, WHOLE)}
+    for cells, grid in (({"clean": moving["clean"]}, []), (moving, [["elastic_transform", 1]])):
+        record = make_record(make_task("grid", "benchmark"), cells, protocol={"cells": grid})
+        assert mlflow_run.explain_missing(record) == {}
+    absent = make_record(make_task("clean"), {"clean": ({}, ((5, 0), (0, 0)))})
+    unseen = "the class occurs neither in the labels nor in the predictions"
+    assert mlflow_run.explain_missing(absent) == {"iou/traffic light": unseen}
+
+
 def test_one_round_is_no_curve_and_a_corrupted_domain_no_group(make_task, make_record) -> None:
     cells = {"0/day/fog/3": ({"round": 0, "domain": "day/fog/3"}, WHOLE)}
     points = {(p.metric, p.step): p.value for p in list_points(make_record(make_task("weather", "stream"), cells))}
@@ -171,7 +195,7 @@ def test_one_round_is_no_curve_and_a_corrupted_domain_no_group(make_task, make_r
 def test_a_failed_record_has_its_seconds_and_no_score(make_task, make_record) -> None:
     record = make_record(make_task("clean"), failure="no luck")
     assert [(p.metric, p.value) for p in list_points(record)] == [("seconds", 1.5)]
-    assert mlflow_run.list_missing(record) == []
+    assert mlflow_run.explain_missing(record) == {}
 
 
 def test_parameters_are_what_ran_without_housekeeping(make_task, make_record) -> None:
