@@ -81,12 +81,12 @@ def run(options: argparse.Namespace) -> int:
         with tempfile.TemporaryDirectory(prefix="segshift-mlflow-") as cache:
             return write_boards(options, read_mlflow(options, workspace, Path(cache)), console)
     store = open_store(workspace.store)
+    plans = [recall_results(plan, store) for plan in read_plans(options, workspace)]
     if not store.list_done():
         print(
             f"segshift: the store {store.place} holds no result yet. `segshift sweep` makes some; --store names another.",
             file=sys.stderr,
         )
-    plans = [recall_results(plan, store) for plan in read_plans(options, workspace)]
     if options.form == "terminal" and options.output is None:
         store.check_writable()
         for plan in plans:
