@@ -183,12 +183,17 @@ class FileLease:
             return {}, None
 
     def _is_dead(self) -> bool:
+        """Say whether no live process holds it: there is no lease, or that of a dead holder."""
+        return self._find_dead() is not False
+
+    def _find_dead(self) -> bool | None:
+        """Say whether there is a dead holder's lease; None where there is none at all."""
         try:
             holder, beat = self._read()
         except OSError:  # nobody knows
             return False
         if beat is None:
-            return True
+            return None
         if holder.get("host") == name_machine():
             return has_ended(holder)
         return read_clock(self._file.parent) - beat > STALE_AFTER_S
@@ -200,7 +205,7 @@ class FileLease:
                 fcntl.flock(gate, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 return
-            if self._is_dead():
+            if self._find_dead():  # where there is none, one that comes now is a quicker thief's
                 self._file.unlink(missing_ok=True)
 
 

@@ -359,6 +359,30 @@ def test_a_slow_thief_does_not_take_the_lease_of_a_quick_one(tmp_path: Path, mon
     assert json.loads(file.read_text())["token"] == quick[1]
 
 
+def test_a_thief_who_finds_nothing_to_bury_leaves_what_comes_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the gate the dead lease is gone already; after that look, and before the thief acts, the quick one's appears."""
+    file = tmp_path / "lease.json"
+    write_holder(file, pid=find_free_pid())
+    read, quick = FileLease._read, FileLease(file)
+    looks: list[bool] = []
+
+    def read_slowly(self: FileLease) -> Any:
+        if self is not quick:
+            looks.append(True)
+            if len(looks) == 2:  # the first found the dead lease; this one is at the gate
+                file.unlink()
+                nothing = read(self)
+                assert quick.try_acquire()
+                return nothing
+        return read(self)
+
+    monkeypatch.setattr(FileLease, "_read", read_slowly)
+    assert not FileLease(file).try_acquire()
+    assert not quick.is_lost()
+
+
 def test_no_draft_is_left_behind(tmp_path: Path) -> None:
     file = tmp_path / "lease.json"
     assert FileLease(file).try_acquire()
