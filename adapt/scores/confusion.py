@@ -6,7 +6,7 @@ another number, and not one that benchmarks publish.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -107,6 +107,26 @@ def iou_per_class(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
     intersection = np.diagonal(counts)
     union = counts.sum(axis=0) + counts.sum(axis=1) - intersection
     return _divide(intersection, union)
+
+
+def average_defined(values: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Average arrays of one shape, such as the IoU of classes in several cells, over those that are a number there.
+
+    Args:
+        values: float64, at least one.
+
+    Returns:
+        float64 of their shape; nan where none is a number.
+
+    Example:
+        >>> average_defined([np.array([0.2, np.nan, np.nan]), np.array([0.4, 0.5, np.nan])])
+        array([0.3, 0.5, nan])
+    """
+    stacked = np.stack(values)
+    found = ~np.isnan(stacked)
+    count = found.sum(axis=0)
+    total = np.where(found, stacked, 0.0).sum(axis=0)
+    return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
 
 
 def mean_iou(confusion: NDArray[np.int64]) -> float | None:

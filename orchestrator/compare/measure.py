@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from adapt.benchmark.unit import CLEAN
 from adapt.errors import PrerequisiteError
 from adapt.scores.bootstrap import score_class_resamples, score_resamples
+from adapt.scores.confusion import average_defined
 from adapt.scores.grid import group_cells
 from orchestrator.compare.side import Side
 from orchestrator.image_counts import ImageCounts, ImageDraws, MissingCountsError, describe_images
@@ -100,15 +101,6 @@ def list_measures(record: Record) -> list[Measure]:
     nothing = np.zeros(1)
     run = _Run({cell.name: nothing for cell in record.cells}, {c.name: np.zeros((1, classes)) for c in record.cells})
     return list(_list_scores(record, run))
-
-
-def average_defined(values: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
-    """Average arrays of one shape over those that are a number there; nan where none is."""
-    stacked = np.stack(values)
-    found = ~np.isnan(stacked)
-    count = found.sum(axis=0)
-    total = np.where(found, stacked, 0.0).sum(axis=0)
-    return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
 
 
 def _score_run(record: Record, counts: ImageCounts, resamples: int, measured: Measured) -> _Run:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,13 +18,12 @@ from orchestrator.compare.terminal import (
     show_points,
     show_value,
 )
-from orchestrator.leaderboard.page.pictures import read_colours
+from orchestrator.leaderboard.page.pictures import read_colours, read_picture
 from orchestrator.leaderboard.page.render import render_page
 
 MOST_FRAMES = 12  # ours: of pictures side by side, which keeps a page of three sides below 3 MB
 SHARED_PANELS = ("image", "label")  # what all sides saw; the others are their own
 OWN_PANELS = ("prediction", "error")
-MEDIA_TYPES = {".png": "image/png", ".jpg": "image/jpeg"}
 
 
 @dataclass(frozen=True)
@@ -206,10 +204,5 @@ def _list_panels(names: Sequence[str], files: Sequence[Mapping[str, Path | None]
     wanted += [
         (f"{panel}: {name}", found.get(panel)) for panel in OWN_PANELS for name, found in zip(names, files, strict=True)
     ]
-    return [Panel(caption, embed_picture(file)) for caption, file in wanted if file is not None]
-
-
-def embed_picture(file: Path) -> str:
-    """Return a picture as a data URI."""
-    content = base64.b64encode(file.read_bytes()).decode()
-    return f"data:{MEDIA_TYPES.get(file.suffix, 'application/octet-stream')};base64,{content}"
+    found = ((caption, read_picture(file)) for caption, file in wanted if file is not None)
+    return [Panel(caption, read[1]) for caption, read in found if read is not None]

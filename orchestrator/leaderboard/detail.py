@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adapt.benchmark.unit import CLEAN
-from adapt.scores.confusion import iou_per_class
+from adapt.scores.confusion import average_defined, iou_per_class
 from orchestrator.leaderboard.row import Detail, Picture
 from orchestrator.leaderboard.source import RecordSource
 from orchestrator.record import Cell, Record
@@ -48,7 +48,7 @@ def _gather_classes(records: Sequence[Record]) -> dict[str, list[NDArray[np.floa
             if confusion is not None:
                 cells.setdefault(_name_condition(cell), []).append(iou_per_class(confusion))
         for condition, ious in cells.items():
-            conditions.setdefault(condition, []).append(_mean(ious))
+            conditions.setdefault(condition, []).append(average_defined(ious))
     return conditions
 
 
@@ -59,16 +59,8 @@ def _name_condition(cell: Cell) -> str:
     return CLEAN
 
 
-def _mean(values: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
-    """Average over the first axis, leaving out nan; nan where there is nothing else."""
-    stacked = np.stack(values)
-    found = ~np.isnan(stacked)
-    total, count = np.where(found, stacked, 0.0).sum(axis=0), found.sum(axis=0)
-    return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
-
-
 def _average(runs: Sequence[NDArray[np.float64]]) -> tuple[float | None, ...]:
-    return tuple(None if np.isnan(value) else float(value) for value in _mean(runs))
+    return tuple(None if np.isnan(value) else float(value) for value in average_defined(runs))
 
 
 def _gather_rounds(records: Sequence[Record]) -> dict[str, tuple[float | None, ...]]:

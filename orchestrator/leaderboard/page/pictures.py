@@ -54,7 +54,7 @@ def fill_album(tables: Sequence[Sequence[Row]], find_picture: FindPicture, budge
         classes = () if row.detail is None else row.detail.classes
         for picture in () if row.detail is None else row.detail.pictures:
             files = {panel: path for panel in picture.files if (path := find_picture(picture, panel)) is not None}
-            panels = {panel: read for panel, path in files.items() if (read := _read(path)) is not None}
+            panels = {panel: read for panel, path in files.items() if (read := read_picture(path)) is not None}
             fresh = {digest: uri for digest, uri in panels.values() if digest not in places}
             cost = sum(len(uri) for uri in fresh.values())
             if used + cost > budget:
@@ -97,7 +97,7 @@ def _take_turns(tables: Sequence[Sequence[Row]]) -> Iterator[Row]:
         yield from (row for row in rank if row is not None)
 
 
-def _read(path: Path) -> tuple[str, str] | None:
+def read_picture(path: Path) -> tuple[str, str] | None:
     """Return the digest and the data URI of a picture's file, or None where it cannot be read or is no picture."""
     kind = _TYPES.get(path.suffix.lower())
     if kind is None:
